@@ -1,0 +1,108 @@
+//! What is decoded and compiled once per tracer, on demand: typed configs and regular expressions.
+
+use std::any::{Any as StdAny, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use regex::Regex;
+
+use crate::proto::{Any, Message};
+
+/// Decoded `typed_config`s by the place of their JSON text in memory, and compiled regular expressions by pattern.
+///
+/// The dump is borrowed for as long as the tracer lives and every decoded message is kept here, so the address of an
+/// `Any`'s text names it.
+#[derive(Default)]
+pub(crate) struct Cache {
+    decoded: Mutex<HashMap<(usize, TypeId), Arc<dyn StdAny + Send + Sync>>>,
+    regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
+}
+
+impl Cache {
+    /// The message in an `Any`, whatever its type URL says: the caller has looked at that.
+    pub(crate) fn decode<T: Message>(&self, any: &Any) -> Result<Arc<T>, String> {
+        let key = (any.value.as_ptr() as usize, TypeId::of::<T>());
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hit) = decoded.get(&key).and_then(|hit| Arc::clone(hit).downcast::<T>().ok()) {
+            return Ok(hit);
+        }
+        let value = Arc::new(crate::dump::decode_any::<T>(any).map_err(|e| e.to_string())?);
+        decoded.insert(key, Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>);
+        Ok(value)
+    }
+
+    /// Envoy's RE2 pattern as a matcher of the whole text; the error says what isn't supported.
+    pub(crate) fn regex(&self, pattern: &str) -> Result<Arc<Regex>, String> {
+        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        regexes.entry(pattern.to_owned()).or_insert_with(|| compile(pattern).map(Arc::new)).clone()
+    }
+}
+
+/// Builds a whole-text matcher with RE2's reading of the pattern: `\d`, `\w`, `\s` and `\b` are ASCII, `.` is any
+/// character but a newline (style.md §3, "Regex").
+fn compile(pattern: &str) -> Result<Regex, String> {
+    let ascii = ascii_classes(pattern);
+    Regex::new(&format!(r"\A(?:{ascii})\z")).map_err(|error| format!("regex {pattern:?}: {error}"))
+}
+
+/// Rewrites Perl classes to their ASCII form and drops RE2's `\Q…\E` quoting.
+pub(crate) fn ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = 0_u32;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('Q') => {
+                    let mut quoted = String::new();
+                    while let Some(q) = chars.next() {
+                        if q == '\\' && chars.peek() == Some(&'E') {
+                            chars.next();
+                            break;
+                        }
+                        quoted.push(q);
+                    }
+                    out.push_str(&regex::escape(&quoted));
+                }
+                Some('d') => out.push_str(if in_class > 0 { "0-9" } else { "[0-9]" }),
+                Some('D') => out.push_str("[^0-9]"),
+                Some('w') => out.push_str(if in_class > 0 { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
+                Some('W') => out.push_str("[^0-9A-Za-z_]"),
+                Some('s') => out.push_str(if in_class > 0 { r"\t\n\f\r " } else { r"[\t\n\f\r ]" }),
+                Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+                Some('b') => out.push_str(r"(?-u:\b)"),
+                Some('B') => out.push_str(r"(?-u:\B)"),
+                Some(other) => {
+                    out.push('\\');
+                    out.push(other);
+                }
+                None => out.push('\\'),
+            },
+            '[' => {
+                in_class += 1;
+                out.push(c);
+            }
+            ']' => {
+                in_class = in_class.saturating_sub(1);
+                out.push(c);
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_ascii_and_the_whole_text_must_match() {
+        let cache = Cache::default();
+        assert!(cache.regex(r"/v\d+").unwrap().is_match("/v12"));
+        assert!(!cache.regex(r"/v\d+").unwrap().is_match("/v٣"));
+        assert!(!cache.regex("/a").unwrap().is_match("/ab"));
+        assert!(cache.regex(r"\Q/a.b\E").unwrap().is_match("/a.b"));
+        assert!(cache.regex("(a").is_err());
+    }
+}

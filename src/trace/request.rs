@@ -1,0 +1,209 @@
+//! What a client sends, and what Envoy knows of its connection.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// One request of a client, as sent: nothing of Envoy's view is in it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Repeated in the answer, so that a batch can be joined.
+    pub id: String,
+    /// What the client speaks on the connection.
+    pub protocol: Protocol,
+    /// Address the client dials; `None` lets the tracer derive it from the authority.
+    pub connect: Option<SocketAddr>,
+    /// Local port at which a redirected connection arrives (iptables REDIRECT); its original destination is `connect`.
+    pub redirected_to: Option<u16>,
+    /// Address the client dials from.
+    pub source: IpAddr,
+    /// Port the client dials from; `None` is an ephemeral one.
+    pub source_port: Option<u16>,
+    /// PROXY protocol header that the client sends first.
+    pub proxy: Option<ProxyHeader>,
+    /// TLS handshake of the client; `None` is plain text.
+    pub tls: Option<ClientTls>,
+    /// Request method, as sent.
+    pub method: String,
+    /// `Host` or `:authority`; `None` sends no Host.
+    pub authority: Option<String>,
+    /// Path and query as sent, or an absolute URL, `*` or a CONNECT target.
+    pub path: String,
+    /// Request headers in the order sent.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// An HTTP/1.1 `GET /` from 127.0.0.1 without an authority: the start of every other request.
+    #[must_use]
+    pub fn get(path: &str) -> Self {
+        Self {
+            id: String::new(),
+            protocol: Protocol::Http1,
+            connect: None,
+            redirected_to: None,
+            source: IpAddr::from([127, 0, 0, 1]),
+            source_port: None,
+            proxy: None,
+            tls: None,
+            method: "GET".to_owned(),
+            authority: None,
+            path: path.to_owned(),
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// What the client speaks once the connection (and its TLS, if any) stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, over TLS or with prior knowledge.
+    Http2,
+    /// Bytes that are not HTTP.
+    Tcp,
+}
+
+/// Addresses of a PROXY protocol header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyHeader {
+    /// The client, as the sender of the header saw it.
+    pub source: SocketAddr,
+    /// The destination the client meant.
+    pub destination: SocketAddr,
+}
+
+/// TLS ClientHello and certificate of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Server name indication; Envoy matches it in lower case.
+    pub sni: Option<String>,
+    /// Application protocols in the client's order of preference.
+    pub alpn: Vec<String>,
+    /// Certificate that the client presents, taken to be signed by the CA that the configuration trusts.
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// The identities of a client certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Subject alternative names of type URI (a SPIFFE id in a mesh).
+    pub uri_sans: Vec<String>,
+    /// Subject alternative names of type DNS.
+    pub dns_sans: Vec<String>,
+    /// Subject, RFC 2253; empty when not known.
+    pub subject: String,
+}
+
+/// A connection as the filters of a listener see it (semantics §2.2 to §2.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Local address: the original destination once a listener filter has restored it.
+    pub local: SocketAddr,
+    /// Whether `local` was restored (original_dst, PROXY protocol) and so may hand off or feed ORIGINAL_DST clusters.
+    pub restored: bool,
+    /// Remote address, after PROXY protocol.
+    pub remote: SocketAddr,
+    /// Remote address of the physical peer.
+    pub direct_remote: SocketAddr,
+    /// Transport protocol that a listener filter detected; `None` counts as `raw_buffer`.
+    pub transport_protocol: Option<String>,
+    /// Server name, lower-cased, if tls_inspector ran on TLS bytes.
+    pub server_name: Option<String>,
+    /// Application protocols that an inspector found, in the client's order.
+    pub application_protocols: Vec<String>,
+    /// Whether the chosen filter chain terminated TLS.
+    pub tls: bool,
+    /// Server name of the terminated handshake, inspector or not.
+    pub handshake_server_name: Option<String>,
+    /// The client's certificate, if the chain asked for one and it was presented.
+    pub peer: Option<ClientCertificate>,
+    /// Whether the peer's certificate was checked against a CA.
+    pub peer_validated: bool,
+    /// Filter state by key (set_filter_state, connect_authority, sni_cluster).
+    pub filter_state: BTreeMap<String, String>,
+}
+
+/// Request headers as Envoy holds them: lower-case names, pseudo-headers included, order kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    entries: Vec<(String, String)>,
+}
+
+impl Headers {
+    /// Appends one header; the name is lower-cased.
+    pub fn add(&mut self, name: &str, value: &str) {
+        self.entries.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+
+    /// Replaces all headers of that name by one.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let name = name.to_ascii_lowercase();
+        match self.entries.iter().position(|(n, _)| *n == name) {
+            Some(first) => {
+                let mut index = 0;
+                self.entries.retain(|(n, _)| {
+                    index += 1;
+                    *n != name || index - 1 == first
+                });
+                if let Some(entry) = self.entries.get_mut(first) {
+                    value.clone_into(&mut entry.1);
+                }
+            }
+            None => self.entries.push((name, value.to_owned())),
+        }
+    }
+
+    /// Removes all headers of that name.
+    pub fn remove(&mut self, name: &str) {
+        let name = name.to_ascii_lowercase();
+        self.entries.retain(|(n, _)| *n != name);
+    }
+
+    /// First value of a header; `host` means `:authority`, as in Envoy.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All values of a header, in order.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = if name.eq_ignore_ascii_case("host") { ":authority".to_owned() } else { name.to_ascii_lowercase() };
+        self.entries.iter().filter(move |(n, _)| *n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether any header of that name is there.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// `:authority`, or the empty string.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.get(":authority").unwrap_or_default()
+    }
+
+    /// `:path` with its query, or the empty string.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.get(":path").unwrap_or_default()
+    }
+
+    /// `:method`, or the empty string.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.get(":method").unwrap_or_default()
+    }
+
+    /// All headers in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+/// The path without query and fragment: what path matchers compare (semantics §4.4).
+#[must_use]
+pub fn path_only(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or_default()
+}

@@ -1,0 +1,164 @@
+//! One walk of a request through the configuration, repeated until every possible way is known.
+//!
+//! A trace is a closed set of outcomes. The code that follows a request is written as if everything
+//! were certain; where it isn't, it calls [`Walk::pick`] (Envoy chooses at random) or
+//! [`Walk::assume`] (the input doesn't say) and goes on with the answer. [`explore`] replays the walk
+//! with every combination of answers, so no code has to carry sets around.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::outcome::{Branch, Outcome, Step};
+
+/// Most walks per request: beyond it the rest is reported as unknown rather than left out silently.
+pub(crate) const MAX_WALKS: usize = 20_000;
+
+/// The state of one walk.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    script: Vec<usize>,
+    taken: Vec<Taken>,
+    share: Option<f64>,
+    answers: BTreeMap<String, usize>,
+    /// Decisions so far.
+    pub(crate) steps: Vec<Step>,
+    /// What was missing so far.
+    pub(crate) unknown: BTreeSet<String>,
+    /// The end, filled in on the way.
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    picked: usize,
+    of: usize,
+}
+
+impl Walk {
+    fn new(script: Vec<usize>) -> Self {
+        Self { script, share: Some(1.0), ..Self::default() }
+    }
+
+    /// Chooses one of several ways that Envoy picks at random; `weights` are their relative shares, and a share of
+    /// zero or less is never taken. `None` if no way has a share.
+    pub(crate) fn pick(&mut self, weights: &[f64]) -> Option<usize> {
+        let open: Vec<usize> =
+            weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(index, _)| index).collect();
+        let total: f64 = weights.iter().filter(|w| **w > 0.0).sum();
+        let nth = self.next(open.len())?;
+        let index = *open.get(nth)?;
+        let weight = weights.get(index).copied().unwrap_or_default();
+        self.share = self.share.map(|share| share * weight / total);
+        Some(index)
+    }
+
+    /// Chooses one of `of` ways of which the input doesn't say which one Envoy takes, or how often: recorded as
+    /// unknown with its reason. The same reason gets the same answer within one walk.
+    pub(crate) fn assume(&mut self, reason: &str, of: usize) -> usize {
+        self.unknown.insert(reason.to_owned());
+        if let Some(answer) = self.answers.get(reason) {
+            return *answer;
+        }
+        self.share = None;
+        let answer = self.next(of).unwrap_or_default();
+        self.answers.insert(reason.to_owned(), answer);
+        answer
+    }
+
+    /// As [`Walk::assume`] for a condition.
+    pub(crate) fn assume_bool(&mut self, reason: &str) -> bool {
+        self.assume(reason, 2) == 0
+    }
+
+    /// Chooses one of `of` ways where Envoy itself is undecided (the hash order of a process): several outcomes, but
+    /// nothing that more input would settle.
+    pub(crate) fn undecided(&mut self, key: &str, of: usize) -> usize {
+        if let Some(answer) = self.answers.get(key) {
+            return *answer;
+        }
+        self.share = None;
+        let answer = self.next(of).unwrap_or_default();
+        self.answers.insert(key.to_owned(), answer);
+        answer
+    }
+
+    /// Records what is missing without branching on it.
+    pub(crate) fn missing(&mut self, reason: impl Into<String>) {
+        self.unknown.insert(reason.into());
+    }
+
+    /// Adds a decision.
+    pub(crate) fn step(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    fn next(&mut self, of: usize) -> Option<usize> {
+        if of == 0 {
+            return None;
+        }
+        if of == 1 {
+            return Some(0);
+        }
+        let picked = self.script.get(self.taken.len()).copied().unwrap_or_default();
+        self.taken.push(Taken { picked, of });
+        Some(picked)
+    }
+}
+
+/// Runs `walk` with every combination of answers; gives the distinct outcomes and what was missing on any way.
+pub(crate) fn explore(mut walk: impl FnMut(&mut Walk)) -> (Vec<Branch>, Vec<String>) {
+    let mut script = Vec::new();
+    let mut unknown = BTreeSet::new();
+    let mut branches: Vec<Branch> = Vec::new();
+    let mut seen: BTreeMap<Outcome, usize> = BTreeMap::new();
+    for round in 0.. {
+        if round == MAX_WALKS {
+            unknown.insert(format!("more than {MAX_WALKS} possible ways"));
+            break;
+        }
+        let mut one = Walk::new(script);
+        walk(&mut one);
+        unknown.append(&mut one.unknown);
+        match seen.get(&one.outcome).and_then(|index| branches.get_mut(*index)) {
+            Some(branch) => branch.share = branch.share.zip(one.share).map(|(a, b)| a + b),
+            None => {
+                seen.insert(one.outcome.clone(), branches.len());
+                branches.push(Branch { outcome: one.outcome, steps: one.steps, share: one.share });
+            }
+        }
+        // The next combination: count up the last answer that has another way, drop what came after it.
+        let mut taken = one.taken;
+        while taken.last().is_some_and(|t| t.picked + 1 >= t.of) {
+            taken.pop();
+        }
+        let Some(last) = taken.last_mut() else { break };
+        last.picked += 1;
+        script = taken.iter().map(|t| t.picked).collect();
+    }
+    branches.sort_by(|a, b| b.share.unwrap_or_default().total_cmp(&a.share.unwrap_or_default()));
+    (branches, unknown.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_is_walked_once() {
+        let (branches, unknown) = explore(|walk| {
+            let a = walk.pick(&[1.0, 0.0, 3.0]).unwrap();
+            let b = if a == 2 && walk.assume_bool("weather") { 1 } else { 0 };
+            walk.outcome.cluster = Some(format!("{a}{b}"));
+        });
+        let mut names: Vec<_> = branches.iter().filter_map(|b| b.outcome.cluster.as_deref()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["00", "20", "21"]);
+        assert_eq!(unknown, ["weather"]);
+        assert!(branches.iter().any(|b| b.share == Some(0.25)));
+    }
+
+    #[test]
+    fn nothing_to_pick_is_none() {
+        let (branches, _) = explore(|walk| assert_eq!(walk.pick(&[0.0]), None));
+        assert_eq!(branches.len(), 1);
+    }
+}
