@@ -1,0 +1,130 @@
+//! Compiles `proto/` to prost types with the protobuf JSON mapping.
+//!
+//! protox reads the `.proto` files, so no `protoc` is needed. prost-build writes the messages, pbjson-build their
+//! serde code, which is then opened for enum values that `proto/` doesn't know.
+
+#![expect(clippy::disallowed_methods, reason = "the rule is for the program; a build script reads and writes files")]
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost_build::Config;
+use protox::prost::Message as _;
+
+const OPEN: &str = "crate::proto::Open";
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Fallible<()> {
+    let root = Path::new("proto");
+    println!("cargo:rerun-if-changed=proto");
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    files.sort();
+
+    let descriptors = protox::compile(&files, [root])?;
+    let encoded = descriptors.encode_to_vec();
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // `src/proto/describe.rs` and `tests/proto.rs` read it.
+    fs::write(out.join("descriptors.bin"), &encoded)?;
+
+    Config::new()
+        .compile_well_known_types()
+        .extern_path(".google.protobuf.Any", "crate::proto::Any")
+        .extern_path(".google.protobuf.Struct", "crate::proto::Struct")
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .enable_type_names()
+        .btree_map(["."])
+        .include_file("tree.rs")
+        .compile_fds(descriptors)?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&encoded)?
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .ignore_unknown_fields()
+        .btree_map(["."])
+        .build(&[".cel", ".envoy", ".google.api", ".istio", ".stats", ".udpa", ".xds"])?;
+    join_serde(&out)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Fallible<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension() == Some(OsStr::new("proto")) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Appends each package's serde code to its messages, so that one module holds both.
+fn join_serde(out: &Path) -> Fallible<()> {
+    let mut opened = 0;
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        let Some(package) = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(".serde.rs"))
+        else {
+            continue;
+        };
+        let serde = open_enums(&fs::read_to_string(&path)?, &mut opened)?;
+        let messages = out.join(format!("{package}.rs"));
+        fs::write(&messages, fs::read_to_string(&messages)? + &serde)?;
+    }
+    if opened == 0 {
+        return Err("no enum field in pbjson's code looks as expected: has its shape changed?".into());
+    }
+    Ok(())
+}
+
+/// Makes every enum field read and write through `crate::proto::Open`: pbjson fails the whole message on an unknown
+/// enum name, but a newer Envoy's value must not cost the resource.
+fn open_enums(serde: &str, opened: &mut usize) -> Fallible<String> {
+    let mut out = String::with_capacity(serde.len() + serde.len() / 64);
+    let mut lines = serde.lines().peekable();
+    while let Some(line) = lines.next() {
+        let failure = lines.next_if(|next| next.trim_start().starts_with(".map_err(|_| serde::ser::Error::custom("));
+        let line = match failure {
+            Some(failure) => open_write(line, failure).ok_or_else(|| unexpected(line))?,
+            None if line.contains(" as i32") => open_read(line).ok_or_else(|| unexpected(line))?,
+            // A map's entries are copied before they are written: keep them in order.
+            None => line.replace("std::collections::HashMap<_, _> =", "std::collections::BTreeMap<_, _> ="),
+        };
+        if [" as i32", "Invalid variant", "HashMap"].iter().any(|left| line.contains(left)) {
+            return Err(unexpected(&line));
+        }
+        *opened += usize::from(line.contains(OPEN));
+        out.push_str(&line);
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// `E::try_from(v)` and, on the next line, the error for an unknown number.
+fn open_write(line: &str, failure: &str) -> Option<String> {
+    let (before, value) = line.split_once("::try_from(")?;
+    let (before, name) = before.split_at(before.rfind(' ')? + 1);
+    let end = if failure.ends_with("?;") { "?;" } else { "" };
+    Some(format!("{before}Ok::<_, S::Error>({OPEN}::<{name}>::new({value}){end}"))
+}
+
+/// `next_value::<E>()? as i32`, `next_value::<Option<E>>()?.map(|x| … x as i32)` or the same with `Vec<E>`.
+fn open_read(line: &str) -> Option<String> {
+    let (before, turbofish) = line.split_once("::<")?;
+    let (types, after) = turbofish.split_once(">()?")?;
+    let types = match types.strip_suffix('>') {
+        Some(container) => {
+            let (container, inner) = container.rsplit_once('<')?;
+            format!("{container}<{OPEN}<{inner}>>")
+        }
+        None => format!("{OPEN}<{types}>"),
+    };
+    let after = after.replace("x as i32", "x.number()").replacen(" as i32)", ".number())", 1);
+    Some(format!("{before}::<{types}>()?{after}"))
+}
+
+fn unexpected(line: &str) -> Box<dyn Error> {
+    format!("pbjson's code has a shape that build.rs doesn't know: {line}").into()
+}
