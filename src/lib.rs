@@ -4,4 +4,12 @@
 //! bytes → input → dump → graph → trace → render → cli
 //! ```
 
+pub mod proto;
+
+pub mod input;
+
+pub mod dump;
+
+pub mod trace;
+
 pub mod cli;

@@ -41,8 +41,7 @@ impl Walk {
     /// Chooses one of several ways that Envoy picks at random; `weights` are their relative shares, and a share of
     /// zero or less is never taken. `None` if no way has a share.
     pub(crate) fn pick(&mut self, weights: &[f64]) -> Option<usize> {
-        let open: Vec<usize> =
-            weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(index, _)| index).collect();
+        let open: Vec<usize> = weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(index, _)| index).collect();
         let total: f64 = weights.iter().filter(|w| **w > 0.0).sum();
         let nth = self.next(open.len())?;
         let index = *open.get(nth)?;
