@@ -6,6 +6,8 @@
 //! endpoint.
 
 mod cache;
+mod context;
+mod matcher;
 mod outcome;
 mod request;
 mod walk;
