@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the rule is for the program; a build script reads and writes files")]
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -27,8 +28,17 @@ fn main() -> Fallible<()> {
     let descriptors = protox::compile(&files, [root])?;
     let encoded = descriptors.encode_to_vec();
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // `src/proto/describe.rs` and `tests/proto.rs` read it.
-    fs::write(out.join("descriptors.bin"), &encoded)?;
+    // What packages that are gone have left behind must not be read again.
+    fs::remove_dir_all(&out)?;
+    fs::create_dir_all(&out)?;
+    // For `src/proto/describe.rs` and `tests/proto.rs`, which need no comments.
+    let mut bare = descriptors.clone();
+    bare.file.iter_mut().for_each(|file| file.source_code_info = None);
+    fs::write(out.join("descriptors.bin"), bare.encode_to_vec())?;
+
+    let packages = descriptors.file.iter().map(|file| format!(".{}", file.package()));
+    let packages: BTreeSet<String> = packages.filter(|package| package != ".google.protobuf").collect();
+    let packages = Vec::from_iter(packages);
 
     Config::new()
         .compile_well_known_types()
@@ -44,7 +54,7 @@ fn main() -> Fallible<()> {
         .extern_path(".google.protobuf", "::pbjson_types")
         .ignore_unknown_fields()
         .btree_map(["."])
-        .build(&[".cel", ".envoy", ".google.api", ".istio", ".stats", ".udpa", ".xds"])?;
+        .build(&packages)?;
     join_serde(&out)
 }
 

@@ -8,6 +8,7 @@
 //! holds number and type against Envoy's.
 
 mod any;
+pub mod describe;
 mod open;
 mod structure;
 
