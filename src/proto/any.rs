@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use prost::bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
@@ -16,8 +17,10 @@ pub struct Any {
     #[prost(string, tag = "1")]
     pub type_url: String,
     /// The whole JSON object, `@type` included, byte for byte.
-    #[prost(bytes = "vec", tag = "2")]
-    pub value: Vec<u8>,
+    ///
+    /// A clone shares the text, so that its address names it for as long as any clone lives.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
 }
 
 impl Any {
@@ -49,7 +52,7 @@ impl<'de> Deserialize<'de> for Any {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text: Box<str> = Box::<RawValue>::deserialize(deserializer)?.into();
         let type_url = type_url(&text).map_err(de::Error::custom)?;
-        Ok(Self { type_url, value: String::from(text).into_bytes() })
+        Ok(Self { type_url, value: Bytes::from(String::from(text)) })
     }
 }
 
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_name_follows_the_last_slash() {
-        let any = Any { type_url: "type.googleapis.com/envoy.config.route.v3.Route".into(), value: Vec::new() };
+        let any = Any { type_url: "type.googleapis.com/envoy.config.route.v3.Route".into(), value: Bytes::new() };
         assert_eq!(any.type_name(), "envoy.config.route.v3.Route");
         assert_eq!(Any::default().type_name(), "");
     }

@@ -4,18 +4,23 @@ use std::any::{Any as StdAny, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prost::bytes::Bytes;
 use regex::Regex;
 
+use super::vhost::Domains;
+use crate::dump::RouteTable;
+use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::{Any, Message};
 
 /// Decoded `typed_config`s by the place of their JSON text in memory, and compiled regular expressions by pattern.
 ///
-/// The dump is borrowed for as long as the tracer lives and every decoded message is kept here, so the address of an
-/// `Any`'s text names it.
+/// A kept text can't be freed, so its address names it.
 #[derive(Default)]
 pub(crate) struct Cache {
-    decoded: Mutex<HashMap<(usize, TypeId), Arc<dyn StdAny + Send + Sync>>>,
+    decoded: Mutex<HashMap<(usize, TypeId), (Bytes, Arc<dyn StdAny + Send + Sync>)>>,
     regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
+    tables: Mutex<HashMap<usize, Arc<RouteTable>>>,
+    domains: Mutex<HashMap<usize, Arc<Domains>>>,
 }
 
 impl Cache {
@@ -23,26 +28,47 @@ impl Cache {
     pub(crate) fn decode<T: Message>(&self, any: &Any) -> Result<Arc<T>, String> {
         let key = (any.value.as_ptr() as usize, TypeId::of::<T>());
         let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hit) = decoded.get(&key).and_then(|hit| Arc::clone(hit).downcast::<T>().ok()) {
+        if let Some(hit) = decoded.get(&key).and_then(|(_, hit)| Arc::clone(hit).downcast::<T>().ok()) {
             return Ok(hit);
         }
         let value = Arc::new(crate::dump::decode_any::<T>(any).map_err(|e| e.to_string())?);
-        decoded.insert(key, Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>);
+        decoded.insert(key, (any.value.clone(), Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>));
         Ok(value)
+    }
+
+    /// The table of a route configuration inside a decoded (and so kept) message.
+    pub(crate) fn table(&self, config: &RouteConfiguration) -> Arc<RouteTable> {
+        let key = std::ptr::from_ref(config) as usize;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tables.entry(key).or_insert_with(|| Arc::new(RouteTable::of(config.clone()))))
+    }
+
+    /// The domains of a table that lives as long as the tracer: the proxy's own, or one of [`Cache::table`].
+    pub(crate) fn domains(&self, table: &RouteTable) -> Arc<Domains> {
+        let key = std::ptr::from_ref(table) as usize;
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(domains.entry(key).or_insert_with(|| Arc::new(Domains::of(table))))
     }
 
     /// Envoy's RE2 pattern as a matcher of the whole text; the error says what isn't supported.
     pub(crate) fn regex(&self, pattern: &str) -> Result<Arc<Regex>, String> {
         let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
-        regexes.entry(pattern.to_owned()).or_insert_with(|| compile(pattern).map(Arc::new)).clone()
+        regexes.entry(pattern.to_owned()).or_insert_with(|| compile(pattern, true).map(Arc::new)).clone()
+    }
+
+    /// Envoy's RE2 pattern as a matcher of any part of the text, for substitutions.
+    pub(crate) fn search_regex(&self, pattern: &str) -> Result<Arc<Regex>, String> {
+        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        regexes.entry(format!("search {pattern}")).or_insert_with(|| compile(pattern, false).map(Arc::new)).clone()
     }
 }
 
-/// Builds a whole-text matcher with RE2's reading of the pattern: `\d`, `\w`, `\s` and `\b` are ASCII, `.` is any
+/// Builds a matcher with RE2's reading of the pattern: `\d`, `\w`, `\s` and `\b` are ASCII, `.` is any
 /// character but a newline (style.md §3, "Regex").
-fn compile(pattern: &str) -> Result<Regex, String> {
+fn compile(pattern: &str, whole: bool) -> Result<Regex, String> {
     let ascii = ascii_classes(pattern);
-    Regex::new(&format!(r"\A(?:{ascii})\z")).map_err(|error| format!("regex {pattern:?}: {error}"))
+    let text = if whole { format!(r"\A(?:{ascii})\z") } else { ascii };
+    Regex::new(&text).map_err(|error| format!("regex {pattern:?}: {error}"))
 }
 
 /// Rewrites Perl classes to their ASCII form and drops RE2's `\Q…\E` quoting.

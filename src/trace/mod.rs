@@ -9,7 +9,9 @@ mod cache;
 mod context;
 mod matcher;
 mod outcome;
+mod path;
 mod request;
+mod vhost;
 mod walk;
 
 pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace};

@@ -120,8 +120,56 @@ pub struct Connection {
     pub peer: Option<ClientCertificate>,
     /// Whether the peer's certificate was checked against a CA.
     pub peer_validated: bool,
+    /// Application protocol that the terminated handshake agreed on.
+    pub negotiated_protocol: Option<String>,
     /// Filter state by key (set_filter_state, connect_authority, sni_cluster).
     pub filter_state: BTreeMap<String, String>,
+    /// Whether the PROXY protocol header has been read: it comes once.
+    pub read_proxy_header: bool,
+    /// Whether the peer is another listener of this proxy, not a socket.
+    pub is_internal: bool,
+}
+
+impl Connection {
+    /// A connection before any filter has looked at it.
+    #[must_use]
+    pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local,
+            restored: false,
+            remote,
+            direct_remote: remote,
+            transport_protocol: None,
+            server_name: None,
+            application_protocols: Vec::new(),
+            tls: false,
+            handshake_server_name: None,
+            peer: None,
+            peer_validated: false,
+            negotiated_protocol: None,
+            filter_state: BTreeMap::new(),
+            read_proxy_header: false,
+            is_internal: false,
+        }
+    }
+
+    /// Forgets what inspectors found: a listener that a connection is handed to looks anew.
+    pub(crate) fn forget_inspection(&mut self) {
+        self.transport_protocol = None;
+        self.server_name = None;
+        self.application_protocols.clear();
+    }
+
+    /// Whether the peer is on the same host: the same address, exactly 127.0.0.1 or ::1, or no socket at all (S5).
+    #[must_use]
+    pub fn is_from_same_host(&self) -> bool {
+        let remote = self.remote.ip();
+        let is_loopback = match remote {
+            IpAddr::V4(ip) => ip == std::net::Ipv4Addr::LOCALHOST,
+            IpAddr::V6(ip) => ip == std::net::Ipv6Addr::LOCALHOST,
+        };
+        self.is_internal || is_loopback || remote == self.local.ip()
+    }
 }
 
 /// Request headers as Envoy holds them: lower-case names, pseudo-headers included, order kept.
@@ -151,6 +199,14 @@ impl Headers {
                 }
             }
             None => self.entries.push((name, value.to_owned())),
+        }
+    }
+
+    /// Appends a value to a comma-separated header, or adds the header.
+    pub fn append(&mut self, name: &str, value: &str) {
+        match self.get(name).map(str::to_owned) {
+            Some(old) if !old.is_empty() => self.set(name, &format!("{old},{value}")),
+            _ => self.set(name, value),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outcome::{Branch, Outcome, Step};
+use super::outcome::{Branch, Disposition, Outcome, Step};
 
 /// Most walks per request: beyond it the rest is reported as unknown rather than left out silently.
 pub(crate) const MAX_WALKS: usize = 20_000;
@@ -83,6 +83,11 @@ impl Walk {
     /// Records what is missing without branching on it.
     pub(crate) fn missing(&mut self, reason: impl Into<String>) {
         self.unknown.insert(reason.into());
+    }
+
+    /// Ends the walk: how the request ended. A later call for the same walk replaces it.
+    pub(crate) fn end(&mut self, disposition: Disposition) {
+        self.outcome.disposition = Some(disposition);
     }
 
     /// Adds a decision.
