@@ -68,20 +68,7 @@ pub(crate) fn headers(pairs: &[(&str, &str)]) -> Headers {
 
 /// A plain-text connection from 10.1.1.1 to 10.2.2.2:80.
 pub(crate) fn connection() -> Connection {
-    Connection {
-        local: "10.2.2.2:80".parse().unwrap(),
-        restored: false,
-        remote: "10.1.1.1:5000".parse().unwrap(),
-        direct_remote: "10.1.1.1:5000".parse().unwrap(),
-        transport_protocol: None,
-        server_name: None,
-        application_protocols: Vec::new(),
-        tls: false,
-        handshake_server_name: None,
-        peer: None,
-        peer_validated: false,
-        filter_state: BTreeMap::new(),
-    }
+    Connection::new("10.2.2.2:80".parse().unwrap(), "10.1.1.1:5000".parse().unwrap())
 }
 
 /// A connection whose client presented a certificate with one URI SAN.
