@@ -6,6 +6,7 @@
 //! endpoint.
 
 mod cache;
+mod cluster;
 mod context;
 mod matcher;
 mod outcome;

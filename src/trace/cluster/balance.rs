@@ -1,0 +1,275 @@
+//! Which host of a set a request may reach: priority, then locality, then host.
+
+use super::hash::{RequestHash, Weighted};
+use super::hosts::{Group, Health, Member, Priority};
+use super::policy::{Hashing, LocalityMode, Picker, Policy};
+use super::priority::{Availability, Loads, loads};
+use super::zone;
+use crate::trace::walk::Walk;
+
+/// A host that was chosen.
+#[derive(Debug, Clone)]
+pub(super) struct Pick<'a> {
+    pub(super) host: Member<'a>,
+    pub(super) why: String,
+    /// Hosts that were not to be chosen, with the reason.
+    pub(super) passed_over: Vec<(Member<'a>, String)>,
+}
+
+/// What a choice depends on besides the hosts.
+pub(super) struct Chooser<'a> {
+    pub(super) policy: &'a Policy,
+    /// Hash of the request; only looked at by consistent hashing.
+    pub(super) hash: RequestHash,
+    /// The proxy's own cluster, where the bootstrap names one.
+    pub(super) local: Option<Vec<Priority<'a>>>,
+    /// The priority that an aggregate cluster has chosen.
+    pub(super) forced: Option<(usize, Availability)>,
+    /// A name for the set, so that its open questions are told apart.
+    pub(super) name: &'a str,
+}
+
+impl Chooser<'_> {
+    /// Chooses a host; `None` is Envoy's "no healthy upstream".
+    pub(super) fn choose<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
+        let loads = loads(set, self.policy.panic_threshold);
+        match &self.policy.picker {
+            Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => self.by_hash(walk, set, &loads, hashing),
+            Picker::Unknown(_) | Picker::ClusterProvided => self.any(walk, set),
+            _ => self.by_weight(walk, set, &loads),
+        }
+    }
+
+    /// Nothing is known of how a host is chosen.
+    fn any<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
+        let hosts: Vec<Member<'h>> = set.iter().flat_map(|priority| priority.members.iter().copied()).collect();
+        let reason = format!("how cluster {} chooses a host: {}", self.name, self.policy.picker.name());
+        let nth = if hosts.len() > 1 { walk.assume(&reason, hosts.len()) } else { 0 };
+        let why = format!("one of {} hosts; {} isn't known here", hosts.len(), self.policy.picker.name());
+        Some(Pick { host: *hosts.get(nth)?, why, passed_over: Vec::new() })
+    }
+
+    fn by_weight<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads) -> Option<Pick<'h>> {
+        let (nth, availability) = self.priority(walk, loads)?;
+        let priority = set.get(nth)?;
+        let panics = loads.panic.get(nth).copied().unwrap_or_default();
+        let wanted = health_of(availability);
+        let usable = |member: &Member<'_>| panics || member.health == wanted;
+        let mut members: Vec<usize> = indices(priority, usable);
+        let mut place = String::new();
+        match self.policy.locality {
+            _ if panics => {
+                if let LocalityMode::ZoneAware(zone) = self.policy.locality
+                    && zone.fail_on_panic
+                {
+                    return None;
+                }
+            }
+            LocalityMode::Weighted => {
+                let weights: Vec<f64> = priority.groups.iter().map(|g| effective_weight(priority, g, wanted)).collect();
+                if let Some(group) = walk.pick(&weights).and_then(|chosen| priority.groups.get(chosen)) {
+                    let total: f64 = weights.iter().sum();
+                    let chosen = effective_weight(priority, group, wanted);
+                    members.retain(|member| group.members.contains(member));
+                    place = format!("{:.0} % by locality weight", 100.0 * chosen / total);
+                }
+            }
+            LocalityMode::ZoneAware(settings) if nth == 0 => {
+                let local = self.local.as_ref().and_then(|local| local.first());
+                if let Some(group) = local.and_then(|local| zone::choose(walk, &settings, local, priority, self.policy))
+                {
+                    let group = priority.groups.get(group)?;
+                    members.retain(|member| group.members.contains(member));
+                    place = "zone-aware".to_owned();
+                }
+            }
+            LocalityMode::ZoneAware(_) | LocalityMode::None => {}
+        }
+        let weights: Vec<f64> = members
+            .iter()
+            .filter_map(|nth| priority.members.get(*nth))
+            .map(|member| if self.policy.picker == Picker::Random { 1.0 } else { member.weight as f64 })
+            .collect();
+        let chosen = *members.get(walk.pick(&weights)?)?;
+        self.explain(set, nth, chosen, &members, panics, &place)
+    }
+
+    /// The priority, by its share of the load.
+    fn priority(&self, walk: &mut Walk, loads: &Loads) -> Option<(usize, Availability)> {
+        if let Some(forced) = self.forced {
+            return Some(forced);
+        }
+        let weights: Vec<f64> = loads.healthy.iter().chain(&loads.degraded).map(|load| *load as f64).collect();
+        let chosen = walk.pick(&weights)?;
+        Some(match chosen.checked_sub(loads.healthy.len()) {
+            Some(degraded) => (degraded, Availability::Degraded),
+            None => (chosen, Availability::Healthy),
+        })
+    }
+
+    /// Consistent hashing looks for the priority by the same hash, and never uses degraded hosts on purpose.
+    fn by_hash<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads, hashing: &Hashing) -> Option<Pick<'h>> {
+        let nth = match &self.hash {
+            RequestHash::Known(hash) => {
+                let mut sum = 0;
+                let mut loads = loads.healthy.iter().enumerate().chain(loads.degraded.iter().enumerate());
+                loads.find_map(|(nth, load)| {
+                    sum += load;
+                    (hash % 100 < sum).then_some(nth)
+                })?
+            }
+            RequestHash::Random | RequestHash::Unknown(_) => {
+                let weights: Vec<f64> =
+                    loads.healthy.iter().zip(&loads.degraded).map(|(h, d)| (h + d) as f64).collect();
+                walk.pick(&weights)?
+            }
+        };
+        let priority = set.get(nth)?;
+        let panics = loads.panic.get(nth).copied().unwrap_or_default();
+        let usable = |member: &Member<'_>| panics || member.health == Health::Healthy;
+        let shares = self.shares(priority, usable);
+        let members: Vec<usize> = shares.iter().map(|(member, _)| *member).collect();
+        let on_ring: Vec<Weighted> = shares
+            .iter()
+            .filter_map(|(member, share)| Some((priority.members.get(*member)?, share)))
+            .map(|(member, share)| Weighted { key: hash_key(member, hashing.use_hostname), share: *share })
+            .collect();
+        let (chosen, place) = match &self.hash {
+            RequestHash::Known(hash) => {
+                let candidates = match &self.policy.picker {
+                    Picker::RingHash(ring, _) => ring.choose(&on_ring, *hash),
+                    Picker::Maglev(table, _) => table.choose(&on_ring, *hash).into_iter().collect(),
+                    _ => Vec::new(),
+                };
+                let key = format!("order of the hosts on the ring of cluster {}", self.name);
+                let nth = if candidates.len() > 1 { walk.undecided(&key, candidates.len()) } else { 0 };
+                (*candidates.get(nth)?, format!("hash {hash:016x}"))
+            }
+            RequestHash::Random => {
+                let weights: Vec<f64> = on_ring.iter().map(|host| host.share).collect();
+                (walk.pick(&weights)?, "the request has nothing to hash".to_owned())
+            }
+            RequestHash::Unknown(reason) if on_ring.len() > 1 => (walk.assume(reason, on_ring.len()), reason.clone()),
+            RequestHash::Unknown(_) => (0, String::new()),
+        };
+        let chosen = *members.get(chosen)?;
+        self.explain(set, nth, chosen, &members, panics, &place)
+    }
+
+    /// Hosts of a priority with their share of all weights, in the arithmetic of Envoy's consistent hashing.
+    fn shares(&self, priority: &Priority<'_>, usable: impl Fn(&Member<'_>) -> bool) -> Vec<(usize, f64)> {
+        let weight = |nth: &usize| priority.members.get(*nth).map_or(0, |member| member.weight);
+        let spread = |members: Vec<usize>, part: f64| -> Vec<(usize, f64)> {
+            let sum: u64 = members.iter().map(weight).sum();
+            members.into_iter().map(|nth| (nth, weight(&nth) as f64 * part / sum as f64)).collect()
+        };
+        if self.policy.locality != LocalityMode::Weighted || !priority.is_weighted {
+            return spread(indices(priority, usable), 1.0);
+        }
+        let sum: u64 = priority.groups.iter().map(|group| group.weight).sum();
+        let weighted = priority.groups.iter().filter(|group| group.weight > 0);
+        weighted
+            .flat_map(|group| {
+                let members = group.members.iter().copied();
+                let members = members.filter(|nth| priority.members.get(*nth).is_some_and(&usable)).collect();
+                spread(members, group.weight as f64 / sum as f64)
+            })
+            .collect()
+    }
+
+    fn explain<'h>(
+        &self,
+        set: &[Priority<'h>],
+        nth: usize,
+        chosen: usize,
+        members: &[usize],
+        panics: bool,
+        place: &str,
+    ) -> Option<Pick<'h>> {
+        let of_priority = set.get(nth)?.members.as_slice();
+        let host = *of_priority.get(chosen)?;
+        let unhealthy = of_priority.iter().filter(|member| member.health == Health::Unhealthy).count();
+        let kind = match host.health {
+            _ if panics => "",
+            Health::Healthy => "healthy ",
+            Health::Degraded => "degraded ",
+            Health::Unhealthy => "",
+        };
+        let mut why = match members.len() {
+            1 => format!("the only {kind}endpoint"),
+            many => format!("1 of {many} {kind}endpoints"),
+        };
+        if set.len() > 1 {
+            why.push_str(&format!(" in priority {nth}"));
+        }
+        let locality = host.locality_name();
+        if !locality.is_empty() {
+            why.push_str(&format!(", locality {locality}"));
+        }
+        if !place.is_empty() {
+            why.push_str(&format!(", {place}"));
+        }
+        if members.len() > 1 {
+            why.push_str(&format!(", by {}", self.policy.picker.name()));
+        }
+        if panics {
+            why.push_str(&format!(
+                "; fewer than {} % are healthy, so unhealthy ones are used too (panic)",
+                self.policy.panic_threshold
+            ));
+        } else if unhealthy > 0 {
+            why.push_str(&format!("; {unhealthy} unhealthy"));
+        }
+        let mut passed_over = Vec::new();
+        for (other, priority) in set.iter().enumerate() {
+            for (index, member) in priority.members.iter().enumerate() {
+                if passed_over.len() >= MOST_PASSED_OVER || (other == nth && members.contains(&index)) {
+                    continue;
+                }
+                let because = match member.health {
+                    Health::Healthy if other != nth => format!("in priority {other}"),
+                    Health::Healthy => "in another locality, or not asked for".to_owned(),
+                    Health::Degraded | Health::Unhealthy => member.fault.to_owned(),
+                };
+                passed_over.push((*member, because));
+            }
+        }
+        Some(Pick { host, why, passed_over })
+    }
+}
+
+/// As many alternatives as an explanation lists.
+const MOST_PASSED_OVER: usize = 5;
+
+fn health_of(availability: Availability) -> Health {
+    match availability {
+        Availability::Healthy => Health::Healthy,
+        Availability::Degraded => Health::Degraded,
+    }
+}
+
+fn indices(priority: &Priority<'_>, usable: impl Fn(&Member<'_>) -> bool) -> Vec<usize> {
+    priority.members.iter().enumerate().filter(|(_, member)| usable(member)).map(|(nth, _)| nth).collect()
+}
+
+/// Weight of a locality times how much of it is usable (semantics §6.4).
+fn effective_weight(priority: &Priority<'_>, group: &Group, wanted: Health) -> f64 {
+    let members = || group.members.iter().filter_map(|nth| priority.members.get(*nth));
+    let counted = members().filter(|member| !member.excluded).count();
+    if counted == 0 || !priority.is_weighted {
+        return 0.0;
+    }
+    let usable = members().filter(|member| member.health == wanted).count();
+    let available = priority.overprovisioning as f64 / 100.0 * (usable as f64 / counted as f64);
+    group.weight as f64 * available.min(1.0)
+}
+
+/// What of a host is hashed: metadata first, then its name or address.
+fn hash_key(member: &Member<'_>, use_hostname: bool) -> String {
+    let lb = member.metadata.and_then(|metadata| metadata.get("envoy.lb"));
+    match lb.and_then(|lb| lb.get("hash_key")).and_then(serde_json::Value::as_str) {
+        Some(key) if !key.is_empty() => key.to_owned(),
+        _ if use_hostname => member.hostname.to_owned(),
+        _ => member.host_address().to_string(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a cluster's hosts come from, and the hosts.
+
+use std::fmt;
+
+use super::address::name_of;
+use super::hosts::{Priority, of_assignment, of_cluster_status};
+use super::{HostAddress, hosts};
+use crate::dump::type_of;
+use crate::proto::envoy::config::cluster::v3::Cluster;
+use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+use crate::proto::envoy::config::core::v3::{HealthStatus, Locality};
+use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use crate::proto::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
+use crate::proto::envoy::extensions::clusters::dns::v3::DnsCluster;
+use crate::trace::context::Context;
+
+/// How a cluster finds its hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Discovery {
+    Static,
+    StrictDns,
+    LogicalDns,
+    Eds,
+    OriginalDst,
+    /// The clusters whose hosts it takes, in order.
+    Aggregate(Vec<String>),
+    DynamicForwardProxy,
+    /// An extension that isn't known here, by name.
+    Other(String),
+}
+
+impl fmt::Display for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static => f.write_str("STATIC"),
+            Self::StrictDns => f.write_str("STRICT_DNS"),
+            Self::LogicalDns => f.write_str("LOGICAL_DNS"),
+            Self::Eds => f.write_str("EDS"),
+            Self::OriginalDst => f.write_str("ORIGINAL_DST"),
+            Self::Aggregate(members) => write!(f, "aggregate of {}", members.join(", ")),
+            Self::DynamicForwardProxy => f.write_str("dynamic forward proxy"),
+            Self::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+/// The discovery type of a cluster.
+pub(super) fn of(cx: &Context<'_>, cluster: &Cluster) -> Discovery {
+    let custom = match cluster.cluster_discovery_type.as_ref() {
+        None => return Discovery::Static,
+        Some(ClusterDiscoveryType::Type(number)) => {
+            return match DiscoveryType::try_from(*number) {
+                Ok(DiscoveryType::Static) => Discovery::Static,
+                Ok(DiscoveryType::StrictDns) => Discovery::StrictDns,
+                Ok(DiscoveryType::LogicalDns) => Discovery::LogicalDns,
+                Ok(DiscoveryType::Eds) => Discovery::Eds,
+                Ok(DiscoveryType::OriginalDst) => Discovery::OriginalDst,
+                Err(_) => Discovery::Other(format!("discovery type {number}")),
+            };
+        }
+        Some(ClusterDiscoveryType::ClusterType(custom)) => custom,
+    };
+    let kind = custom.typed_config.as_ref().map(type_of).unwrap_or_default();
+    match kind.strip_prefix("envoy.extensions.clusters.") {
+        Some("aggregate.v3.ClusterConfig") => {
+            let config = custom.typed_config.as_ref().and_then(|any| cx.cache.decode::<Aggregate>(any).ok());
+            return config
+                .map_or(Discovery::Other(kind.to_string()), |config| Discovery::Aggregate(config.clusters.clone()));
+        }
+        Some("dynamic_forward_proxy.v3.ClusterConfig") => return Discovery::DynamicForwardProxy,
+        Some("original_dst.v3.OriginalDstCluster") => return Discovery::OriginalDst,
+        Some("dns.v3.DnsCluster") => {
+            let config = custom.typed_config.as_ref().and_then(|any| cx.cache.decode::<DnsCluster>(any).ok());
+            let is_logical = config.is_some_and(|config| config.all_addresses_in_single_endpoint);
+            return if is_logical { Discovery::LogicalDns } else { Discovery::StrictDns };
+        }
+        _ => {}
+    }
+    // "envoy.cluster.eds", "envoy.clusters.eds"
+    match custom.name.rsplit('.').next().unwrap_or_default() {
+        "static" => Discovery::Static,
+        "strict_dns" => Discovery::StrictDns,
+        "logical_dns" => Discovery::LogicalDns,
+        "eds" => Discovery::Eds,
+        "original_dst" => Discovery::OriginalDst,
+        _ => Discovery::Other(if kind.is_empty() { custom.name.clone() } else { kind.into_owned() }),
+    }
+}
+
+/// The hosts of a cluster, as far as the input has them.
+pub(super) enum Hosts<'a> {
+    /// With their health.
+    Known(Vec<Priority<'a>>),
+    /// Active health checks decide, and their results aren't in the input: the hosts, and what is missing.
+    HealthUnknown(Vec<Priority<'a>>, String),
+    /// No address is known: names with their ports, if there are some, and what is missing.
+    Unresolved(Vec<String>, String),
+}
+
+/// The name that joins a cluster to its load assignment.
+fn assignment_name(cluster: &Cluster) -> &str {
+    match cluster.eds_cluster_config.as_ref() {
+        Some(eds) if !eds.service_name.is_empty() => &eds.service_name,
+        _ => &cluster.name,
+    }
+}
+
+/// The load assignment of a cluster, and whether it comes from the dump's EDS section: that shows what Envoy holds,
+/// for clusters of every type.
+pub(super) fn assignment<'a>(cx: &Context<'a>, cluster: &'a Cluster) -> Option<(&'a ClusterLoadAssignment, bool)> {
+    let from_section = dumped_assignment(cx, cluster).map(|assignment| (assignment, true));
+    from_section.or_else(|| cluster.load_assignment.as_ref().map(|assignment| (assignment, false)))
+}
+
+fn dumped_assignment<'a>(cx: &Context<'a>, cluster: &Cluster) -> Option<&'a ClusterLoadAssignment> {
+    let name = assignment_name(cluster);
+    let found = cx.proxy.load_assignment(name)?;
+    let same_name: Vec<_> = cx.proxy.load_assignments().iter().filter(|other| other.name == name).collect();
+    if same_name.len() < 2 {
+        return found.get().ok();
+    }
+    // Several clusters use this name: Envoy lists assignments in the order of the clusters' own names.
+    let state = cx.proxy.cluster(&cluster.name)?.state;
+    let mut users: Vec<&str> = cx
+        .proxy
+        .clusters()
+        .iter()
+        .filter(|other| other.state == state && other.get().is_ok_and(|other| assignment_name(other) == name))
+        .map(|other| other.name.as_str())
+        .collect();
+    users.sort_unstable();
+    let of_state: Vec<_> = same_name.into_iter().filter(|assignment| assignment.state == state).collect();
+    let nth = users.iter().position(|user| *user == cluster.name)?;
+    let is_paired = users.len() == of_state.len();
+    let resource = of_state.get(nth).filter(|_| is_paired).copied().unwrap_or(found);
+    resource.get().ok()
+}
+
+/// The hosts of a cluster that holds some itself.
+pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery) -> Hosts<'a> {
+    let own = cx.proxy.node().and_then(|node| node.locality.as_ref());
+    let live = cx.proxy.cluster_status(&cluster.name);
+    let name = &cluster.name;
+    let has_section = cx.proxy.has_endpoints_section();
+    let found = assignment(cx, cluster);
+    match (kind, found) {
+        (_, Some((assignment, true))) => {
+            let set = of_assignment(assignment, live, own);
+            // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.
+            let is_plain = live.is_none() && !assignment.endpoints.iter().any(is_health_printed);
+            checked(cluster, set, is_plain)
+        }
+        (Discovery::Static, Some((assignment, false))) => {
+            checked(cluster, of_assignment(assignment, live, own), live.is_none())
+        }
+        (Discovery::StrictDns | Discovery::LogicalDns, Some((assignment, false))) => match live {
+            Some(live) => Hosts::Known(of_cluster_status(live, own)),
+            None => unresolved(cluster, assignment, own),
+        },
+        (Discovery::Static, None) => Hosts::Known(no_hosts(own)),
+        (Discovery::Eds, _) if has_section => Hosts::Known(no_hosts(own)),
+        (_, _) if live.is_some() => Hosts::Known(live.map(|live| of_cluster_status(live, own)).unwrap_or_default()),
+        (Discovery::StrictDns | Discovery::LogicalDns, None) => Hosts::Known(no_hosts(own)),
+        (Discovery::Eds, _) => {
+            Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} (no EDS section in the dump)"))
+        }
+        (kind, _) => Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} ({kind})")),
+    }
+}
+
+fn no_hosts<'a>(own: Option<&Locality>) -> Vec<Priority<'a>> {
+    static NONE: std::sync::LazyLock<ClusterLoadAssignment> = std::sync::LazyLock::new(ClusterLoadAssignment::default);
+    of_assignment(&NONE, None, own)
+}
+
+fn is_health_printed(locality: &crate::proto::envoy::config::endpoint::v3::LocalityLbEndpoints) -> bool {
+    locality.lb_endpoints.iter().any(|endpoint| endpoint.health_status() != HealthStatus::Unknown)
+}
+
+/// With active health checks, hosts are healthy only if these say so.
+fn checked<'a>(cluster: &Cluster, set: Vec<Priority<'a>>, is_health_missing: bool) -> Hosts<'a> {
+    let has_hosts = set.iter().any(|priority| !priority.members.is_empty());
+    if cluster.health_checks.is_empty() || !is_health_missing || !has_hosts {
+        return Hosts::Known(set);
+    }
+    Hosts::HealthUnknown(set, format!("active health of the endpoints of cluster {} (no /clusters)", cluster.name))
+}
+
+/// DNS names: only an address that is written as one is known.
+fn unresolved<'a>(cluster: &Cluster, assignment: &'a ClusterLoadAssignment, own: Option<&Locality>) -> Hosts<'a> {
+    let set = of_assignment(assignment, None, own);
+    let members = || set.iter().flat_map(|priority| &priority.members);
+    if members().all(|member: &hosts::Member<'_>| member.host_address() != HostAddress::Unknown) {
+        return checked(cluster, set, true);
+    }
+    let names: Vec<String> = members().filter_map(|member| name_of(member.address)).collect();
+    let reason = format!("addresses of {} (DNS; no /clusters)", names.join(", "));
+    Hosts::Unresolved(names, reason)
+}

@@ -1,0 +1,74 @@
+//! Dynamic forward proxy clusters: the host is the one that the request names.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Balance, Failure, Host, HostAddress, discovery, hosts, socket_step, step, transport_socket, unresolved};
+use crate::proto::envoy::config::cluster::v3::Cluster;
+use crate::trace::context::Context;
+use crate::trace::outcome::Step;
+use crate::trace::walk::Walk;
+
+/// The host that a request names: its authority, else the server name of its connection.
+pub(super) fn choose(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    cluster: &Cluster,
+    input: &Balance<'_>,
+) -> Result<Host, Failure> {
+    let filter_state = |key: &str| match input.stream {
+        Some(stream) => stream.filter_state(key),
+        None => input.connection.filter_state.get(key).map(String::as_str),
+    };
+    let named = filter_state("envoy.upstream.dynamic_host")
+        .or_else(|| input.stream.map(|stream| stream.headers.authority()))
+        .or(input.connection.server_name.as_deref())
+        .filter(|name| !name.is_empty());
+    let Some(named) = named else {
+        return Err(Failure::no_healthy_upstream("the request names no host".to_owned()));
+    };
+    let socket = transport_socket::of_host(cx, cluster, None);
+    let default_port = if matches!(socket.kind, transport_socket::SocketKind::Tls(_)) { 443 } else { 80 };
+    let asked_port = filter_state("envoy.upstream.dynamic_port").and_then(|port| port.parse().ok());
+    let (host, port) = split(named);
+    let port = asked_port.or(port).unwrap_or(default_port);
+    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        let address = SocketAddr::new(ip, port);
+        walk.step(Step::new("endpoint", address.to_string(), "the address that the request names"));
+        socket_step(walk, &socket);
+        return Ok(Host {
+            address: HostAddress::Ip(address),
+            hostname: host.to_owned(),
+            metadata: std::collections::BTreeMap::new(),
+            cluster: cluster.name.clone(),
+            transport_socket: socket,
+            is_original_destination: false,
+        });
+    }
+    // A name that was resolved before stands among the hosts.
+    let own = cx.proxy.node().and_then(|node| node.locality.as_ref());
+    let live = cx.proxy.cluster_status(&cluster.name);
+    let known = match discovery::assignment(cx, cluster) {
+        Some((assignment, true)) => hosts::of_assignment(assignment, live, own),
+        _ => live.map(|live| hosts::of_cluster_status(live, own)).unwrap_or_default(),
+    };
+    let name = format!("{host}:{port}");
+    let mut members = known.iter().flat_map(|priority| &priority.members);
+    let Some(member) = members.find(|member| member.hostname == name || member.hostname == host) else {
+        let reason = format!("address of {name} (dynamic forward proxy)");
+        walk.missing(reason.clone());
+        return Ok(unresolved(cx, walk, cluster, &name, &reason));
+    };
+    let why = "the host that the request names, as it was resolved when the dump was taken".to_owned();
+    Ok(step(cx, walk, cluster, &super::Pick { host: *member, why, passed_over: Vec::new() }))
+}
+
+/// Host and port of `host:port`, `host` or `[v6]:port`.
+fn split(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => (authority, None),
+        },
+        _ => (authority, None),
+    }
+}

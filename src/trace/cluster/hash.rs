@@ -1,0 +1,286 @@
+//! Consistent hashing: the hash of a request, the ring and Maglev's table.
+
+use regex::Regex;
+use xxhash_rust::xxh64::xxh64;
+
+use crate::proto::envoy::config::route::v3::route_action::HashPolicy;
+use crate::proto::envoy::config::route::v3::route_action::hash_policy::PolicySpecifier;
+use crate::proto::envoy::r#type::v3::HashPolicy as ConnectionHashPolicy;
+use crate::proto::envoy::r#type::v3::hash_policy::PolicySpecifier as ConnectionSpecifier;
+
+use crate::trace::cache::ascii_classes;
+use crate::trace::context::Stream;
+use crate::trace::matcher::header::cookie;
+use crate::trace::matcher::query::parameter;
+use crate::trace::request::Connection;
+
+/// The hash of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RequestHash {
+    Known(u64),
+    /// Envoy draws a random number, or makes one of the client's port.
+    Random,
+    /// It depends on something that the input doesn't hold.
+    Unknown(String),
+}
+
+/// Hash of a request by the policies of its route, in order; each rotates what was before.
+pub(super) fn of_stream(policies: &[HashPolicy], stream: &Stream) -> RequestHash {
+    let mut hash: Option<u64> = None;
+    for policy in policies {
+        let one = match policy.policy_specifier.as_ref() {
+            Some(PolicySpecifier::Header(header)) => {
+                let mut values: Vec<String> = stream.headers.all(&header.header_name).map(str::to_owned).collect();
+                if let Some(rewrite) = header.regex_rewrite.as_ref() {
+                    let pattern = rewrite.pattern.as_ref().map(|p| p.regex.as_str()).unwrap_or_default();
+                    let regex = match Regex::new(&ascii_classes(pattern)) {
+                        Ok(regex) => regex,
+                        Err(error) => return RequestHash::Unknown(format!("regex {pattern:?}: {error}")),
+                    };
+                    let substitution = substitution(&rewrite.substitution);
+                    for value in &mut values {
+                        *value = regex.replace_all(value, substitution.as_str()).into_owned();
+                    }
+                }
+                values.sort_unstable();
+                // The values are chained: the hash of one is the seed of the next.
+                (!values.is_empty()).then(|| values.iter().fold(0, |seed, value| xxh64(value.as_bytes(), seed)))
+            }
+            Some(PolicySpecifier::Cookie(policy)) => {
+                match cookie(&stream.headers, &policy.name).filter(|value| !value.is_empty()) {
+                    Some(value) => Some(xxh64(value.as_bytes(), 0)),
+                    // Envoy makes a cookie of both ends of the connection.
+                    None if policy.ttl.is_some() => return RequestHash::Random,
+                    None => None,
+                }
+            }
+            Some(PolicySpecifier::ConnectionProperties(properties)) if properties.source_ip => {
+                Some(xxh64(stream.remote_ip().to_string().as_bytes(), 0))
+            }
+            Some(PolicySpecifier::ConnectionProperties(_)) | None => None,
+            Some(PolicySpecifier::QueryParameter(policy)) => {
+                parameter(stream.headers.path(), &policy.name).map(|value| xxh64(value.as_bytes(), 0))
+            }
+            Some(PolicySpecifier::FilterState(state)) => match stream.filter_state(&state.key) {
+                // Only some kinds of objects are hashable, and the input may not say which one this is.
+                Some(_) => return RequestHash::Unknown(format!("whether filter state {} can be hashed", state.key)),
+                None => None,
+            },
+        };
+        if let Some(one) = one {
+            hash = Some(hash.unwrap_or_default().rotate_left(1) ^ one);
+        }
+        if policy.terminal && hash.is_some() {
+            break;
+        }
+    }
+    hash.map_or(RequestHash::Random, RequestHash::Known)
+}
+
+/// Hash of a connection by the policy of a TCP proxy.
+pub(super) fn of_connection(policies: &[ConnectionHashPolicy], connection: &Connection) -> RequestHash {
+    match policies.first().and_then(|policy| policy.policy_specifier.as_ref()) {
+        Some(ConnectionSpecifier::SourceIp(_)) => {
+            RequestHash::Known(xxh64(connection.remote.ip().to_string().as_bytes(), 0))
+        }
+        Some(ConnectionSpecifier::FilterState(state)) if connection.filter_state.contains_key(&state.key) => {
+            RequestHash::Unknown(format!("whether filter state {} can be hashed", state.key))
+        }
+        Some(ConnectionSpecifier::FilterState(_)) | None => RequestHash::Random,
+    }
+}
+
+/// RE2's `\1` as the regex crate's `${1}`.
+fn substitution(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '$' => out.push_str("$$"),
+            '\\' => match chars.next() {
+                Some(digit) if digit.is_ascii_digit() => out.push_str(&format!("${{{digit}}}")),
+                Some(other) => out.push(other),
+                None => {}
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A host on a ring or in a table: what is hashed, and its share of all weights.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Weighted {
+    pub(super) key: String,
+    pub(super) share: f64,
+}
+
+/// A ketama ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ring {
+    min_size: u64,
+    max_size: u64,
+    pub(super) murmur: bool,
+}
+
+const LARGEST_RING: u64 = 8 * 1024 * 1024;
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { min_size: 1024, max_size: LARGEST_RING, murmur: false }
+    }
+}
+
+impl Ring {
+    /// Takes the sizes that are set.
+    pub(super) fn set_sizes(&mut self, min: Option<u64>, max: Option<u64>) {
+        self.min_size = min.unwrap_or(self.min_size).min(LARGEST_RING);
+        self.max_size = max.unwrap_or(self.max_size).min(LARGEST_RING);
+    }
+
+    /// Indices of the hosts that the hash may lead to: one, or a few where rounding decides how many places a host
+    /// has on the ring, which depends on an order of hosts that the dump doesn't keep.
+    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Vec<usize> {
+        let smallest = hosts.iter().map(|host| host.share).fold(1.0_f64, f64::min);
+        if hosts.is_empty() || smallest <= 0.0 {
+            return Vec::new();
+        }
+        let scale = ((smallest * self.min_size as f64).ceil() / smallest).min(self.max_size as f64);
+        // Place, host, whether it is there in any order of the hosts.
+        let mut ring: Vec<(u64, usize, bool)> = Vec::new();
+        for (nth, host) in hosts.iter().enumerate() {
+            let places = scale * host.share;
+            let nearest = places.round();
+            // Envoy counts up a running sum, so that a fraction may fall to the host before or after.
+            let (sure, possible) = if (places - nearest).abs() < 1e-6 {
+                (nearest as u64, nearest as u64)
+            } else {
+                (places.floor() as u64, places.ceil() as u64)
+            };
+            for place in 0..possible {
+                let key = format!("{}_{place}", host.key);
+                let at = if self.murmur { murmur2(key.as_bytes()) } else { xxh64(key.as_bytes(), 0) };
+                ring.push((at, nth, place < sure));
+            }
+        }
+        ring.sort_unstable();
+        let start = ring.partition_point(|(at, ..)| *at < hash);
+        let mut chosen = Vec::new();
+        for offset in 0..ring.len() {
+            let Some((_, nth, is_sure)) = ring.get((start + offset) % ring.len()) else { break };
+            if !chosen.contains(nth) {
+                chosen.push(*nth);
+            }
+            if *is_sure {
+                break;
+            }
+        }
+        chosen
+    }
+}
+
+/// Maglev's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MaglevTable {
+    size: u64,
+}
+
+const LARGEST_TABLE: u64 = 5_000_011;
+
+impl Default for MaglevTable {
+    fn default() -> Self {
+        Self { size: 65_537 }
+    }
+}
+
+impl MaglevTable {
+    /// Takes the size if it is set.
+    pub(super) fn set_size(&mut self, size: Option<u64>) {
+        self.size = size.unwrap_or(self.size).clamp(2, LARGEST_TABLE);
+    }
+
+    /// Index of the host that the hash leads to.
+    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Option<usize> {
+        struct Entry {
+            nth: usize,
+            offset: u64,
+            skip: u64,
+            share: f64,
+            target: f64,
+            next: u64,
+        }
+        let largest = hosts.iter().map(|host| host.share).fold(0.0_f64, f64::max);
+        if hosts.is_empty() || largest <= 0.0 {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..hosts.len()).collect();
+        order.sort_by_key(|nth| hosts.get(*nth).map(|host| host.key.as_str()));
+        let mut entries: Vec<Entry> = order
+            .iter()
+            .filter_map(|nth| {
+                let host = hosts.get(*nth)?;
+                let key = host.key.as_bytes();
+                Some(Entry {
+                    nth: *nth,
+                    offset: xxh64(key, 0) % self.size,
+                    skip: xxh64(key, 1) % (self.size - 1) + 1,
+                    share: host.share,
+                    target: 0.0,
+                    next: 0,
+                })
+            })
+            .collect();
+        let size = usize::try_from(self.size).ok()?;
+        let mut taken = vec![false; size];
+        let wanted = hash % self.size;
+        let mut left = size;
+        let mut iteration = 0.0;
+        // Ends as soon as the wanted place is taken.
+        while left > 0 {
+            iteration += 1.0;
+            for entry in &mut entries {
+                // A host of a third of the largest weight takes a place in every third round.
+                if iteration * entry.share < entry.target {
+                    continue;
+                }
+                entry.target += largest;
+                loop {
+                    let place = entry.offset.wrapping_add(entry.skip.wrapping_mul(entry.next)) % self.size;
+                    entry.next += 1;
+                    let slot = taken.get_mut(usize::try_from(place).ok()?)?;
+                    if *slot {
+                        continue;
+                    }
+                    if place == wanted {
+                        return Some(entry.nth);
+                    }
+                    *slot = true;
+                    break;
+                }
+                left -= 1;
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        None
+    }
+}
+
+/// MurmurHash2, 64 bits, as libstdc++ hashes strings.
+fn murmur2(bytes: &[u8]) -> u64 {
+    const MUL: u64 = 0xc6a4_a793_5bd1_e995;
+    const SEED: u64 = 0xc70f_6907;
+    let mix = |value: u64| value ^ (value >> 47);
+    let mut hash = SEED ^ (bytes.len() as u64).wrapping_mul(MUL);
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for chunk in chunks {
+        let data = mix(u64::from_le_bytes(*chunk).wrapping_mul(MUL)).wrapping_mul(MUL);
+        hash = (hash ^ data).wrapping_mul(MUL);
+    }
+    if !rest.is_empty() {
+        let data = rest.iter().rev().fold(0_u64, |data, byte| (data << 8) | u64::from(*byte));
+        hash = (hash ^ data).wrapping_mul(MUL);
+    }
+    mix(mix(hash).wrapping_mul(MUL))
+}

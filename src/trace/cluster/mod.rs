@@ -1,0 +1,460 @@
+//! From the name of a cluster to one of its hosts, or to the reason why there is none.
+//!
+//! The order is Envoy's: the cluster by name; maintenance mode and drop_overloads; a host by discovery type, priority,
+//! locality, subset and load balancing policy; its transport socket; circuit breakers; and, for a host that is an
+//! internal listener, whether that exists.
+
+mod address;
+mod aggregate;
+mod balance;
+mod discovery;
+mod forward_proxy;
+mod hash;
+mod hosts;
+mod limits;
+mod original_dst;
+mod policy;
+mod priority;
+mod subset;
+mod transport_socket;
+mod zone;
+
+use std::collections::BTreeMap;
+
+pub(crate) use address::HostAddress;
+pub(crate) use limits::allows_retry;
+pub(crate) use transport_socket::{SocketKind, Tls, UpstreamSocket};
+
+use self::balance::{Chooser, Pick};
+use self::discovery::Discovery;
+use self::hash::RequestHash;
+use self::hosts::{Member, Priority};
+use self::policy::{Picker, Policy};
+use self::subset::Criteria;
+use super::context::{Context, Stream};
+use super::outcome::{Disposition, Rejected, Step};
+use super::request::Connection;
+use super::walk::Walk;
+use crate::dump::{Kind, Resource, State};
+use crate::proto::Struct;
+use crate::proto::envoy::config::cluster::v3::Cluster;
+use crate::proto::envoy::config::core::v3::{Metadata, RoutingPriority};
+use crate::proto::envoy::config::route::v3::route_action::HashPolicy;
+use crate::proto::envoy::r#type::v3::HashPolicy as ConnectionHashPolicy;
+
+/// What load balancing may look at.
+pub(crate) struct Balance<'a> {
+    /// The downstream connection.
+    pub(crate) connection: &'a Connection,
+    /// The request; `None` for a TCP proxy.
+    pub(crate) stream: Option<&'a Stream>,
+    /// Dynamic metadata of the connection, if any (an internal listener is told some).
+    pub(crate) connection_metadata: Option<&'a BTreeMap<String, Struct>>,
+    /// What is asked of hosts in `envoy.lb`, the general first: later ones override.
+    pub(crate) metadata_match: Vec<&'a Metadata>,
+    /// Hash policies of the route.
+    pub(crate) hash_policy: &'a [HashPolicy],
+    /// Hash policies of the TCP proxy.
+    pub(crate) connection_hash_policy: &'a [ConnectionHashPolicy],
+    /// Whose circuit breakers count.
+    pub(crate) priority: RoutingPriority,
+}
+
+/// Where a cluster sends a request.
+pub(crate) enum Selection {
+    /// To a host.
+    Host(Box<Host>),
+    /// Nowhere.
+    Failure(Failure),
+}
+
+/// A host that was chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    /// Where it listens.
+    pub(crate) address: HostAddress,
+    /// Its name, for `auto_host_rewrite`; empty if it has none.
+    pub(crate) hostname: String,
+    /// Its metadata by namespace, over that of its locality.
+    pub(crate) metadata: BTreeMap<String, Struct>,
+    /// Cluster that it belongs to: of an aggregate the member, else the cluster asked for.
+    pub(crate) cluster: String,
+    /// What the bytes go through on the way to it.
+    pub(crate) transport_socket: UpstreamSocket,
+    /// Whether it is where the client wanted to go anyway.
+    pub(crate) is_original_destination: bool,
+}
+
+/// Why no host is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// The entry of the closed list.
+    pub(crate) disposition: Disposition,
+    /// Response flags; `URX` comes on top where retries are used up.
+    pub(crate) flags: Vec<&'static str>,
+    /// Response code details.
+    pub(crate) details: &'static str,
+    /// The host that was tried.
+    pub(crate) host: Option<String>,
+    /// The reason in words.
+    pub(crate) why: String,
+    /// Whether a retry policy takes it for a failed connection; a TCP proxy then adds `URX`.
+    pub(crate) retriable: bool,
+}
+
+impl Failure {
+    fn no_healthy_upstream(why: String) -> Self {
+        Self {
+            disposition: Disposition::NoHealthyEndpoint,
+            flags: vec!["UH"],
+            details: "no_healthy_upstream",
+            host: None,
+            why,
+            retriable: false,
+        }
+    }
+
+    fn unknown(why: String) -> Self {
+        Self {
+            disposition: Disposition::InsufficientInfo,
+            flags: Vec::new(),
+            details: "",
+            host: None,
+            why,
+            retriable: false,
+        }
+    }
+}
+
+/// Chooses the host that `cluster` sends a request to.
+pub(crate) fn select(cx: &Context<'_>, walk: &mut Walk, cluster: &str, input: &Balance<'_>) -> Selection {
+    let (resource, message) = match find(cx, walk, cluster) {
+        Ok(found) => found,
+        Err(failure) => return Selection::Failure(failure),
+    };
+    walk.step(describe(cx, resource, message));
+    let assignment = discovery::assignment(cx, message).map(|(assignment, _)| assignment);
+    if let Some(failure) = limits::refused(cx, walk, message, assignment) {
+        return Selection::Failure(failure);
+    }
+    let is_http = input.stream.is_some();
+    if !is_http && let Some(failure) = limits::overflows(cx, message, input.priority, is_http) {
+        return Selection::Failure(failure);
+    }
+    let host = match choose(cx, walk, message, input) {
+        Ok(host) => host,
+        Err(failure) => return Selection::Failure(failure),
+    };
+    // The circuit breakers are those of the cluster that the host is in.
+    let member = cx.proxy.cluster(&host.cluster).and_then(|resource| resource.get().ok()).unwrap_or(message);
+    if is_http && let Some(failure) = limits::overflows(cx, member, input.priority, is_http) {
+        return Selection::Failure(failure);
+    }
+    if let HostAddress::Internal { listener, .. } = &host.address
+        && let Some(why) = unreachable_listener(cx, listener)
+    {
+        return Selection::Failure(Failure {
+            disposition: Disposition::ConnectFailure,
+            flags: vec!["UF"],
+            details: "upstream_reset_before_response_started",
+            host: Some(host.address.to_string()),
+            why,
+            retriable: true,
+        });
+    }
+    Selection::Host(Box::new(host))
+}
+
+/// The cluster in force of that name.
+fn find<'a>(cx: &Context<'a>, walk: &mut Walk, name: &str) -> Result<(&'a Resource<Cluster>, &'a Cluster), Failure> {
+    if let Some(resource) = cx.proxy.cluster(name) {
+        return match resource.get() {
+            Ok(message) => Ok((resource, message)),
+            Err(error) => {
+                walk.missing(error.to_string());
+                Err(Failure::unknown(format!("cluster {name} can't be read")))
+            }
+        };
+    }
+    if !cx.proxy.has_section(Kind::Cluster) {
+        walk.missing(format!("cluster {name} (no clusters section in the dump)"));
+        return Err(Failure::unknown(format!("the dump has no clusters, so {name} isn't known")));
+    }
+    let warming = cx.proxy.clusters().iter().find(|cluster| cluster.name == name && cluster.state == State::Warming);
+    let (disposition, why) = match warming {
+        Some(_) => {
+            (Disposition::NotInForce, format!("cluster {name} is still warming: it waits for endpoints or secrets"))
+        }
+        None => (Disposition::NoCluster, format!("there is no cluster {name}")),
+    };
+    if let Some(warming) = warming {
+        walk.step(Step::new("cluster", name, "warming, so not in force").at(Some(warming.origin())));
+    }
+    Err(Failure { disposition, flags: vec!["NC"], details: "cluster_not_found", host: None, why, retriable: false })
+}
+
+fn describe(cx: &Context<'_>, resource: &Resource<Cluster>, cluster: &Cluster) -> Step {
+    let mut why = discovery::of(cx, cluster).to_string();
+    if resource.state == State::Static {
+        why.push_str(", from the bootstrap");
+    }
+    Step::new("cluster", &cluster.name, why).at(Some(resource.origin())).of(destination_rule(cluster))
+}
+
+/// The DestinationRule that shaped a cluster, `DestinationRule shop/reviews`: read from the right, as the group differs
+/// between releases (semantics §10).
+fn destination_rule(cluster: &Cluster) -> Option<String> {
+    let istio = cluster.metadata.as_ref()?.filter_metadata.get("istio")?;
+    let mut parts = istio.get("config")?.as_str()?.rsplit('/');
+    let (name, kind, namespace) = (parts.next()?, parts.next()?, parts.next()?);
+    let kind: String = kind
+        .split('-')
+        .map(|word| {
+            let mut chars = word.chars();
+            chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
+        })
+        .collect();
+    Some(format!("{kind} {namespace}/{name}"))
+}
+
+/// Chooses a host of a cluster that is in force.
+fn choose(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<'_>) -> Result<Host, Failure> {
+    match discovery::of(cx, cluster) {
+        Discovery::OriginalDst => original_destination(cx, walk, cluster, input),
+        Discovery::Aggregate(members) => aggregate::choose(cx, walk, cluster, &members, input),
+        Discovery::DynamicForwardProxy => forward_proxy::choose(cx, walk, cluster, input),
+        kind => match discovery::hosts(cx, cluster, &kind) {
+            discovery::Hosts::Known(set) => {
+                let pick = balance(cx, walk, cluster, &set, input, None)?;
+                let Some(pick) = pick else { return Err(nothing_usable(cluster, &kind, &set)) };
+                Ok(step(cx, walk, cluster, &pick))
+            }
+            discovery::Hosts::HealthUnknown(set, reason) => any_health(cx, walk, cluster, &set, input, &reason),
+            discovery::Hosts::Unresolved(names, reason) => {
+                walk.missing(reason.clone());
+                let nth = if names.len() > 1 { walk.assume(&reason, names.len()) } else { 0 };
+                let name = names.get(nth).map(String::as_str).unwrap_or_default();
+                Ok(unresolved(cx, walk, cluster, name, &reason))
+            }
+        },
+    }
+}
+
+/// Balances over hosts that are known.
+fn balance<'h>(
+    cx: &Context<'h>,
+    walk: &mut Walk,
+    cluster: &Cluster,
+    set: &[Priority<'h>],
+    input: &Balance<'_>,
+    forced: Option<(usize, priority::Availability)>,
+) -> Result<Option<Pick<'h>>, Failure> {
+    let policy = policy::of_cluster(cx, cluster).map_err(|error| {
+        walk.missing(format!("load balancing policy of cluster {}: {error}", cluster.name));
+        Failure::unknown(error)
+    })?;
+    let chooser = Chooser {
+        hash: request_hash(&policy, input),
+        local: local_cluster(cx),
+        policy: &policy,
+        forced,
+        name: &cluster.name,
+    };
+    if let Some(pick) = asked_for(&policy, set, input) {
+        return Ok(Some(pick));
+    }
+    Ok(match &policy.subset {
+        Some(config) => subset::choose(walk, config, &chooser, set, criteria(input)),
+        None => chooser.choose(walk, set),
+    })
+}
+
+fn request_hash(policy: &Policy, input: &Balance<'_>) -> RequestHash {
+    let hashing = match &policy.picker {
+        Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => hashing,
+        _ => return RequestHash::Random,
+    };
+    match input.stream {
+        Some(stream) if !hashing.policy.is_empty() => hash::of_stream(&hashing.policy, stream),
+        Some(stream) => hash::of_stream(input.hash_policy, stream),
+        None => hash::of_connection(input.connection_hash_policy, input.connection),
+    }
+}
+
+/// Hosts of the cluster that the proxy itself is in, for zone-aware balancing.
+fn local_cluster<'h>(cx: &Context<'h>) -> Option<Vec<Priority<'h>>> {
+    let bootstrap = cx.proxy.bootstrap()?.ok()?;
+    let name = &bootstrap.cluster_manager.as_ref()?.local_cluster_name;
+    let cluster = cx.proxy.cluster(name)?.get().ok()?;
+    match discovery::hosts(cx, cluster, &discovery::of(cx, cluster)) {
+        discovery::Hosts::Known(set) => Some(set),
+        _ => None,
+    }
+}
+
+/// A host that the request names by address, if an override_host policy lets it.
+fn asked_for<'h>(policy: &Policy, set: &[Priority<'h>], input: &Balance<'_>) -> Option<Pick<'h>> {
+    let stream = input.stream?;
+    let texts = policy.overrides.iter().find_map(|source| {
+        if !source.header.is_empty() {
+            return stream.headers.get(&source.header).map(str::to_owned);
+        }
+        let key = source.metadata.as_ref()?;
+        original_dst::metadata_text(&stream.metadata, key).map(str::to_owned)
+    })?;
+    let hosts = || set.iter().flat_map(|priority| &priority.members);
+    texts.split(',').map(str::trim).find_map(|text| {
+        let usable = |host: &&Member<'_>| host.health != hosts::Health::Unhealthy;
+        let host = hosts().filter(usable).find(|host| host.host_address().to_string() == text)?;
+        Some(Pick { host: *host, why: "the request asks for this host".to_owned(), passed_over: Vec::new() })
+    })
+}
+
+/// What a request asks of hosts: its route's `envoy.lb`, and its own dynamic metadata over it.
+fn criteria(input: &Balance<'_>) -> Criteria {
+    const NAMESPACE: &str = "envoy.lb";
+    let of_route = input.metadata_match.iter().filter_map(|metadata| metadata.filter_metadata.get(NAMESPACE));
+    let dynamic = match input.stream {
+        Some(stream) => stream.metadata.get(NAMESPACE),
+        None => input.connection_metadata.and_then(|metadata| metadata.get(NAMESPACE)),
+    };
+    let mut criteria = Criteria::new();
+    for wanted in of_route.chain(dynamic) {
+        criteria.extend(wanted.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    criteria
+}
+
+/// Chooses where the health of hosts isn't in the input: any of them may be the one.
+fn any_health(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    cluster: &Cluster,
+    set: &[Priority<'_>],
+    input: &Balance<'_>,
+    reason: &str,
+) -> Result<Host, Failure> {
+    let hosts: Vec<&Member<'_>> = set.iter().flat_map(|priority| &priority.members).collect();
+    let panics =
+        policy::of_cluster(cx, cluster).is_ok_and(|policy| policy.panic_threshold > 0 && policy.subset.is_none());
+    if hosts.len() <= 1 && panics {
+        // All the same: one host is used whether it is healthy or not.
+        let pick = balance(cx, walk, cluster, set, input, None)?;
+        let Some(pick) = pick else { return Err(nothing_usable(cluster, &Discovery::Static, set)) };
+        return Ok(step(cx, walk, cluster, &pick));
+    }
+    let nth = walk.assume(reason, hosts.len() + usize::from(!panics));
+    match hosts.get(nth) {
+        Some(host) => {
+            let pick = Pick { host: **host, why: format!("1 of {}; {reason}", hosts.len()), passed_over: Vec::new() };
+            Ok(step(cx, walk, cluster, &pick))
+        }
+        None => Err(Failure::no_healthy_upstream(format!("no endpoint of cluster {} may be healthy", cluster.name))),
+    }
+}
+
+fn nothing_usable(cluster: &Cluster, kind: &Discovery, set: &[Priority<'_>]) -> Failure {
+    let total: usize = set.iter().map(|priority| priority.members.len()).sum();
+    let name = &cluster.name;
+    if total == 0 {
+        let mut failure = Failure::no_healthy_upstream(match kind {
+            Discovery::Eds => format!("EDS gives cluster {name} no endpoint"),
+            Discovery::StrictDns | Discovery::LogicalDns => format!("no name of cluster {name} was resolved"),
+            _ => format!("cluster {name} has no endpoint"),
+        });
+        if matches!(kind, Discovery::Static) && name == "BlackHoleCluster" {
+            failure.disposition = Disposition::BlackHole;
+            failure.why =
+                "BlackHoleCluster has no endpoint on purpose: traffic to unknown places is refused".to_owned();
+        }
+        return failure;
+    }
+    let unhealthy = set.iter().flat_map(|p| &p.members).filter(|m| m.health == hosts::Health::Unhealthy).count();
+    Failure::no_healthy_upstream(if unhealthy == total {
+        format!("all {total} endpoints of cluster {name} are unhealthy, and its panic threshold is 0")
+    } else {
+        format!("none of the {total} endpoints of cluster {name} may be used for this request")
+    })
+}
+
+/// Records the choice of a host and its transport socket.
+fn step(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, pick: &Pick<'_>) -> Host {
+    let address = pick.host.host_address();
+    let named = |member: &Member<'_>| match member.host_address() {
+        HostAddress::Unknown => address::name_of(member.address).unwrap_or_else(|| member.hostname.to_owned()),
+        address => address.to_string(),
+    };
+    let rejected = pick.passed_over.iter().map(|(m, because)| Rejected { name: named(m), because: because.clone() });
+    walk.step(Step::new("endpoint", named(&pick.host), &pick.why).not(rejected.collect()));
+    let transport_socket = transport_socket::of_host(cx, cluster, Some(&pick.host));
+    socket_step(walk, &transport_socket);
+    let locality = pick.host.locality_metadata.map(|metadata| metadata.filter_metadata.clone());
+    let mut metadata = locality.unwrap_or_default();
+    metadata.extend(pick.host.metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    Host {
+        address,
+        hostname: pick.host.hostname.to_owned(),
+        metadata,
+        cluster: cluster.name.clone(),
+        transport_socket,
+        is_original_destination: false,
+    }
+}
+
+fn socket_step(walk: &mut Walk, socket: &UpstreamSocket) {
+    let chosen = match &socket.matched {
+        Some(name) => format!("{name} ({})", socket.kind.describe()),
+        None => socket.kind.describe(),
+    };
+    walk.step(Step::new("transport socket", chosen, &socket.why));
+}
+
+/// A host whose address the input doesn't hold.
+fn unresolved(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, name: &str, why: &str) -> Host {
+    let chosen = if name.is_empty() { "unknown endpoint" } else { name };
+    walk.step(Step::new("endpoint", chosen, why));
+    let transport_socket = transport_socket::of_host(cx, cluster, None);
+    socket_step(walk, &transport_socket);
+    Host {
+        address: HostAddress::Unknown,
+        hostname: name.rsplit_once(':').map_or(name, |(host, _)| host).to_owned(),
+        metadata: BTreeMap::new(),
+        cluster: cluster.name.clone(),
+        transport_socket,
+        is_original_destination: false,
+    }
+}
+
+fn original_destination(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    cluster: &Cluster,
+    input: &Balance<'_>,
+) -> Result<Host, Failure> {
+    let (address, how) = original_dst::destination(cx, cluster, input).map_err(Failure::no_healthy_upstream)?;
+    walk.step(Step::new("endpoint", address.to_string(), how));
+    let transport_socket = transport_socket::of_host(cx, cluster, None);
+    socket_step(walk, &transport_socket);
+    Ok(Host {
+        address: HostAddress::Ip(address),
+        hostname: format!("{}{address}", cluster.name),
+        metadata: BTreeMap::new(),
+        cluster: cluster.name.clone(),
+        transport_socket,
+        is_original_destination: true,
+    })
+}
+
+/// Why an internal listener can't be connected to, if it can't.
+fn unreachable_listener(cx: &Context<'_>, name: &str) -> Option<String> {
+    use crate::proto::envoy::config::listener::v3::listener::ListenerSpecifier;
+    match cx.proxy.listener(name) {
+        Some(resource) => {
+            let listener = resource.get().ok()?;
+            let is_internal = matches!(listener.listener_specifier, Some(ListenerSpecifier::InternalListener(_)));
+            (!is_internal).then(|| format!("listener {name} is not an internal one"))
+        }
+        None if !cx.proxy.has_section(Kind::Listener) => None,
+        None => Some(format!("the endpoint is the internal listener {name}, which this proxy doesn't have")),
+    }
+}

@@ -1,0 +1,193 @@
+//! Subset load balancing: which hosts a request's metadata leaves (semantics §6.5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::balance::{Chooser, Pick};
+use super::hosts::{Member, Priority};
+use super::policy::{Fallback, SelectorFallback, SubsetConfig};
+use super::transport_socket::{labels_match, same};
+use crate::proto::Struct;
+use crate::trace::walk::Walk;
+
+/// What a request asks for, by key.
+pub(super) type Criteria = BTreeMap<String, Value>;
+
+const NAMESPACE: &str = "envoy.lb";
+const FALLBACK_LIST: &str = "fallback_list";
+
+/// A fallback to fewer keys starts over; Envoy demands that the keys become fewer each time.
+const MAX_ROUNDS: u32 = 16;
+
+/// Chooses a host among the subset that `criteria` names, or by the fallback policies.
+pub(super) fn choose<'h>(
+    walk: &mut Walk,
+    config: &SubsetConfig,
+    chooser: &Chooser<'_>,
+    set: &[Priority<'h>],
+    mut criteria: Criteria,
+) -> Option<Pick<'h>> {
+    let fallbacks = if config.fallback_list { criteria.remove(FALLBACK_LIST) } else { None };
+    let subsets = Subsets { config, chooser, set };
+    match fallbacks.as_ref().and_then(Value::as_array).filter(|list| !list.is_empty()) {
+        None => subsets.round(walk, &criteria, 0),
+        Some(list) => list.iter().find_map(|more| {
+            let mut criteria = criteria.clone();
+            criteria.extend(more.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+            subsets.round(walk, &criteria, 0)
+        }),
+    }
+}
+
+struct Subsets<'a, 'h> {
+    config: &'a SubsetConfig,
+    chooser: &'a Chooser<'a>,
+    set: &'a [Priority<'h>],
+}
+
+impl<'h> Subsets<'_, 'h> {
+    fn round(&self, walk: &mut Walk, criteria: &Criteria, round: u32) -> Option<Pick<'h>> {
+        let mut criteria = criteria.clone();
+        if self.config.allow_redundant_keys {
+            let fitting = self.config.selectors.iter().find(|s| s.keys.iter().all(|key| criteria.contains_key(key)));
+            if let Some(selector) = fitting {
+                criteria.retain(|key, _| selector.keys.contains(key));
+            }
+        }
+        let mut selectors = self.config.selectors.iter();
+        let selector =
+            selectors.find(|selector| selector.keys.iter().eq(criteria.keys())).filter(|s| !s.keys.is_empty());
+        if let Some(selector) = selector {
+            let belongs = |member: &Member<'_>| self.belongs(member, &criteria);
+            if selector.single_host {
+                if let Some(pick) = self.single(walk, &belongs, &criteria) {
+                    return Some(pick);
+                }
+            } else {
+                let subset = self.subset(belongs);
+                if subset.iter().any(|priority| !priority.members.is_empty()) {
+                    // Healthy or not, a subset with hosts is the subset.
+                    let pick = self.chooser.choose(walk, &subset)?;
+                    return Some(self.say(pick, format!("subset {}", describe(&criteria))));
+                }
+            }
+        }
+        match self.selector_fallback(&criteria) {
+            SelectorFallback::NotDefined => {}
+            SelectorFallback::Policy(policy) => {
+                let pick = self.fall_back(walk, policy)?;
+                return Some(self.say(pick, format!("no subset {}: the selector's fallback", describe(&criteria))));
+            }
+            SelectorFallback::KeysSubset(keys) if round < MAX_ROUNDS => {
+                criteria.retain(|key, _| keys.contains(key));
+                return self.round(walk, &criteria, round + 1);
+            }
+            SelectorFallback::KeysSubset(_) => return None,
+        }
+        if self.config.fallback == Fallback::NoFallback {
+            return None;
+        }
+        let why = match (criteria.is_empty(), self.config.fallback) {
+            (true, Fallback::DefaultSubset) => "the route asks for no subset: the default subset".to_owned(),
+            (true, _) => "the route asks for no subset: any endpoint".to_owned(),
+            (false, _) => format!("no subset {}: the cluster's fallback", describe(&criteria)),
+        };
+        if let Some(pick) = self.fall_back(walk, self.config.fallback) {
+            return Some(self.say(pick, why));
+        }
+        if !self.config.panic_mode_any {
+            return None;
+        }
+        let pick = self.fall_back(walk, Fallback::AnyEndpoint)?;
+        Some(self.say(pick, "the fallback subset is empty, and panic_mode_any takes any endpoint".to_owned()))
+    }
+
+    fn say(&self, mut pick: Pick<'h>, what: String) -> Pick<'h> {
+        pick.why = format!("{what}: {}", pick.why);
+        pick
+    }
+
+    fn fall_back(&self, walk: &mut Walk, policy: Fallback) -> Option<Pick<'h>> {
+        match policy {
+            Fallback::NoFallback => None,
+            Fallback::AnyEndpoint => self.chooser.choose(walk, &self.subset(|_| true)),
+            Fallback::DefaultSubset => {
+                let labels = &self.config.default_subset.fields;
+                let subset = self.subset(|member| labels_match(labels, metadata(member), self.config.list_as_any));
+                self.chooser.choose(walk, &subset)
+            }
+        }
+    }
+
+    /// The fallback of the selector with exactly these keys. Envoy keeps selectors in a tree: one whose keys are the
+    /// first ones of a selector before it finds its place taken, and its fallback is lost.
+    fn selector_fallback(&self, criteria: &Criteria) -> SelectorFallback {
+        let mut seen: BTreeSet<&[String]> = BTreeSet::new();
+        for selector in &self.config.selectors {
+            let is_asked_for = selector.keys.iter().eq(criteria.keys());
+            for len in 1..=selector.keys.len() {
+                let is_new = seen.insert(selector.keys.get(..len).unwrap_or_default());
+                if is_new && is_asked_for && len == selector.keys.len() {
+                    return selector.fallback.clone();
+                }
+            }
+        }
+        SelectorFallback::NotDefined
+    }
+
+    /// Whether a host has all values that are asked for.
+    fn belongs(&self, member: &Member<'_>, criteria: &Criteria) -> bool {
+        let metadata = metadata(member);
+        criteria.iter().all(|(key, wanted)| match metadata.and_then(|metadata| metadata.get(key)) {
+            Some(Value::Array(values)) if self.config.list_as_any => values.iter().any(|value| same(value, wanted)),
+            Some(value) => same(value, wanted),
+            None => false,
+        })
+    }
+
+    /// A subset of one host: the first of the first priority that has one, healthy or not.
+    fn single(&self, walk: &mut Walk, belongs: &dyn Fn(&Member<'_>) -> bool, criteria: &Criteria) -> Option<Pick<'h>> {
+        let hosts = |priority: &Priority<'h>| -> Vec<Member<'h>> {
+            priority.members.iter().filter(|member| belongs(member)).copied().collect()
+        };
+        let hosts = self.set.iter().map(hosts).find(|hosts| !hosts.is_empty())?;
+        // Of several, the first that Envoy came across.
+        let nth =
+            if hosts.len() > 1 { walk.undecided("single_host_per_subset with several hosts", hosts.len()) } else { 0 };
+        let why = format!("subset {}, of which single_host_per_subset makes one host", describe(criteria));
+        Some(Pick { host: *hosts.get(nth)?, why, passed_over: Vec::new() })
+    }
+
+    fn subset(&self, keep: impl Fn(&Member<'_>) -> bool) -> Vec<Priority<'h>> {
+        let narrowed = self.set.iter().map(|priority| {
+            let mut subset = priority.filter(&keep);
+            subset.is_weighted = priority.is_weighted && self.config.locality_weight_aware;
+            if self.config.scale_locality_weight {
+                for (scaled, original) in subset.groups.iter_mut().zip(&priority.groups) {
+                    let part = (scaled.weight * scaled.members.len() as u64) as f64;
+                    scaled.weight = if original.members.is_empty() {
+                        0
+                    } else {
+                        (part / original.members.len() as f64).round() as u64
+                    };
+                }
+            }
+            subset
+        });
+        narrowed.collect()
+    }
+}
+
+fn metadata<'m>(member: &Member<'m>) -> Option<&'m Struct> {
+    member.metadata?.get(NAMESPACE)
+}
+
+/// `{version=v1}`
+fn describe(criteria: &Criteria) -> String {
+    let pairs: Vec<String> = criteria
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
