@@ -25,6 +25,11 @@ impl DecodeError {
         self
     }
 
+    /// An error without a place yet.
+    pub(super) fn of(error: &impl std::fmt::Display) -> Self {
+        Self { message: error.to_string(), path: String::new(), origin: None }
+    }
+
     pub(super) fn without_text() -> Self {
         Self { message: "no text".to_owned(), path: String::new(), origin: None }
     }

@@ -14,6 +14,7 @@ mod route_table;
 mod runtime;
 mod scan;
 mod sensitive;
+mod view;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -62,12 +63,26 @@ pub struct Proxy {
 /// The other admin answers of the same proxy.
 #[derive(Debug, Default)]
 struct Companions {
-    cluster_statuses: Option<HashMap<String, admin::ClusterStatus>>,
+    cluster_statuses: Option<ClusterStatuses>,
     listeners: Option<admin::Listeners>,
     server_info: Option<admin::ServerInfo>,
     certificates: Option<admin::Certificates>,
     init_dump: Option<admin::UnreadyTargetsDumps>,
     runtime: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Live status of clusters, in the order of `/clusters`.
+#[derive(Debug, Default)]
+struct ClusterStatuses {
+    all: Vec<admin::ClusterStatus>,
+    by_name: HashMap<String, usize>,
+}
+
+impl ClusterStatuses {
+    fn new(all: Vec<admin::ClusterStatus>) -> Self {
+        let by_name = all.iter().enumerate().map(|(nth, status)| (status.name.clone(), nth)).collect();
+        Self { all, by_name }
+    }
 }
 
 /// No proxy can be made of the input.
@@ -350,7 +365,13 @@ impl Proxy {
     /// Live status of a cluster from `/clusters`, if that was captured.
     #[must_use]
     pub fn cluster_status(&self, name: &str) -> Option<&admin::ClusterStatus> {
-        self.admin.cluster_statuses.as_ref()?.get(name)
+        let statuses = self.admin.cluster_statuses.as_ref()?;
+        statuses.all.get(*statuses.by_name.get(name)?)
+    }
+
+    /// Live status of all clusters, in the order of `/clusters`; nothing if that wasn't captured.
+    pub fn cluster_statuses(&self) -> impl Iterator<Item = &admin::ClusterStatus> {
+        self.admin.cluster_statuses.iter().flat_map(|statuses| &statuses.all)
     }
 
     /// Whether `/clusters` was captured.
@@ -406,9 +427,7 @@ impl Companions {
             ArtifactKind::Dump => {}
             ArtifactKind::Clusters => {
                 let clusters: Option<admin::Clusters> = read(file, bytes)?;
-                let statuses = clusters.unwrap_or_default().cluster_statuses;
-                self.cluster_statuses =
-                    Some(statuses.into_iter().map(|status| (status.name.clone(), status)).collect());
+                self.cluster_statuses = Some(ClusterStatuses::new(clusters.unwrap_or_default().cluster_statuses));
             }
             ArtifactKind::Listeners => self.listeners = read(file, bytes)?,
             ArtifactKind::ServerInfo => self.server_info = read(file, bytes)?,
@@ -426,7 +445,6 @@ impl Companions {
             return;
         }
         let statuses = index.cluster_statuses.iter().filter_map(|range| decode(source.slice(range.clone())).ok());
-        self.cluster_statuses =
-            Some(statuses.map(|status: admin::ClusterStatus| (status.name.clone(), status)).collect());
+        self.cluster_statuses = Some(ClusterStatuses::new(statuses.collect()));
     }
 }

@@ -29,6 +29,8 @@ pub struct Resource<T> {
     path: String,
     envelope_data: OnceLock<Envelope>,
     message: OnceLock<Result<T, DecodeError>>,
+    /// The text as v3 where it is of an older version, for views.
+    lifted: OnceLock<Option<Vec<u8>>>,
 }
 
 /// What the dump says about a resource besides its body.
@@ -108,6 +110,10 @@ impl<T> Resource<T> {
             scanner.skip().map(|_| ())
         });
         url
+    }
+
+    pub(super) fn lifted_text(&self) -> &OnceLock<Option<Vec<u8>>> {
+        &self.lifted
     }
 
     /// Version, time and rejection.
@@ -211,6 +217,7 @@ pub(crate) fn resources<T>(source: &Arc<Source>, list: &List, nth: usize) -> Vec
         path,
         envelope_data: OnceLock::new(),
         message: OnceLock::new(),
+        lifted: OnceLock::new(),
     };
     match list.body {
         Some("scoped_route_configs") => {
