@@ -10,6 +10,8 @@ pub mod input;
 
 pub mod dump;
 
+pub mod inventory;
+
 pub mod trace;
 
 pub mod cli;

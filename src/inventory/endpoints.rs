@@ -1,0 +1,219 @@
+//! Endpoints, with their health as far as the input knows it (spec/istioctl.md §1.4).
+//!
+//! `/clusters` says what Envoy thinks of each endpoint now; without it the EDS section of a dump says what the control
+//! plane sent, and the clusters themselves hold the endpoints of static and DNS clusters.
+
+use rayon::prelude::*;
+
+use super::Listing;
+use super::view::{Address, Number, Text};
+use crate::dump::{Proxy, Resource};
+use crate::proto::envoy::admin::v3::ClusterStatus;
+
+/// Which endpoints to list; all that are set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointFilter {
+    /// Address without its port, in any case.
+    pub address: Option<String>,
+    /// Port.
+    pub port: Option<u32>,
+    /// Whole name of the cluster, in any case.
+    pub cluster: Option<String>,
+    /// Health as in the column STATUS, in any case.
+    pub status: Option<String>,
+}
+
+/// One endpoint of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct EndpointRow {
+    /// IP address, or the whole of another kind of address.
+    pub address: String,
+    /// Port; 0 if the address has none.
+    pub port: u32,
+    /// Both in one cell.
+    pub endpoint: String,
+    /// Health: `HEALTHY`, `UNHEALTHY` …
+    pub status: String,
+    /// Whether outlier detection has ejected it; `None` where only the control plane's view is known.
+    pub ejected: Option<bool>,
+    /// Name of the cluster, or of its load assignment.
+    pub cluster: String,
+    /// `region/zone/subzone`.
+    pub locality: String,
+    /// Priority; 0 is the first.
+    pub priority: u32,
+    /// Weight in its locality; `None` if not set.
+    pub weight: Option<u32>,
+}
+
+/// The endpoints in istioctl's order: address, port, cluster.
+#[must_use]
+pub fn endpoints(proxy: &Proxy, filter: &EndpointFilter) -> Listing<EndpointRow> {
+    let mut listing = if proxy.has_cluster_statuses() {
+        Listing { rows: proxy.cluster_statuses().flat_map(of_status).collect(), warnings: Vec::new() }
+    } else if proxy.has_endpoints_section() {
+        let entries = proxy.load_assignments().par_iter().filter(|resource| resource.state.is_in_force());
+        collect(entries.map(|resource| of_assignment(resource, resource.view())).collect())
+    } else {
+        let entries = proxy.clusters().par_iter().filter(|resource| resource.state.is_in_force());
+        collect(
+            entries
+                .map(|resource| {
+                    of_assignment(resource, resource.view::<ClusterView<'_>>().map(|view| view.load_assignment))
+                })
+                .collect(),
+        )
+    };
+    listing.rows.retain(|row| filter.accepts(row));
+    listing.rows.sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
+    listing
+}
+
+fn collect(entries: Vec<Result<Vec<EndpointRow>, String>>) -> Listing<EndpointRow> {
+    let listing = Listing::collect(entries.into_iter().map(|entry| entry.map(Some)).collect());
+    Listing { rows: listing.rows.into_iter().flatten().collect(), warnings: listing.warnings }
+}
+
+impl EndpointFilter {
+    fn accepts(&self, row: &EndpointRow) -> bool {
+        let is = |wanted: &Option<String>, text: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted.to_lowercase() == text.to_lowercase())
+        };
+        is(&self.address, &row.address)
+            && is(&self.cluster, &row.cluster)
+            && is(&self.status, &row.status)
+            && self.port.is_none_or(|port| port == row.port)
+    }
+}
+
+/// `region/zone/subzone`, cut where the rest is empty.
+fn locality(region: &str, zone: &str, sub_zone: &str) -> String {
+    let mut out = region.to_owned();
+    if !zone.is_empty() {
+        out = format!("{out}/{zone}");
+    }
+    if !sub_zone.is_empty() {
+        out = format!("{out}/{sub_zone}");
+    }
+    out
+}
+
+fn of_status(status: &ClusterStatus) -> Vec<EndpointRow> {
+    use crate::proto::envoy::config::core::v3::{HealthStatus, address, socket_address};
+    let hosts = status.host_statuses.iter().map(|host| {
+        let (address, port, endpoint) = match host.address.as_ref().and_then(|address| address.address.as_ref()) {
+            Some(address::Address::SocketAddress(socket)) => {
+                let port = match &socket.port_specifier {
+                    Some(socket_address::PortSpecifier::PortValue(port)) => *port,
+                    _ => 0,
+                };
+                let cell = if port == 0 { socket.address.clone() } else { format!("{}:{port}", socket.address) };
+                (socket.address.clone(), port, cell)
+            }
+            Some(address::Address::Pipe(pipe)) => whole(format!("unix://{}", pipe.path)),
+            Some(address::Address::EnvoyInternalAddress(internal)) => {
+                let name = internal.address_name_specifier.as_ref().map(|name| match name {
+                    crate::proto::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier::ServerListenerName(name) => name.as_str(),
+                });
+                whole(format!("envoy://{}/{}", name.unwrap_or_default(), internal.endpoint_id))
+            }
+            None => whole("unknown".to_owned()),
+        };
+        let health = host.health_status.as_ref();
+        let place = host.locality.as_ref();
+        EndpointRow {
+            address,
+            port,
+            endpoint,
+            status: health.map_or(HealthStatus::Unknown, |health| health.eds_health_status()).as_str_name().to_owned(),
+            ejected: Some(health.is_some_and(|health| health.failed_outlier_check)),
+            cluster: status.name.clone(),
+            locality: place.map(|l| locality(&l.region, &l.zone, &l.sub_zone)).unwrap_or_default(),
+            priority: host.priority,
+            weight: Some(host.weight).filter(|weight| *weight != 0),
+        }
+    });
+    hosts.collect()
+}
+
+fn whole(address: String) -> (String, u32, String) {
+    (address.clone(), 0, address)
+}
+
+fn of_assignment<T>(
+    resource: &Resource<T>,
+    view: Result<Assignment<'_>, crate::dump::DecodeError>,
+) -> Result<Vec<EndpointRow>, String> {
+    let view = view.map_err(|error| format!("the endpoints of {:?} are left out: {error}", resource.name))?;
+    let mut rows = Vec::new();
+    for group in &view.endpoints {
+        let place = locality(&group.locality.region, &group.locality.zone, &group.locality.sub_zone);
+        for host in &group.lb_endpoints {
+            let (address, port, endpoint) = host.endpoint.address.endpoint();
+            rows.push(EndpointRow {
+                address,
+                port,
+                endpoint,
+                status: if host.health_status.is_empty() {
+                    "UNKNOWN".to_owned()
+                } else {
+                    host.health_status.to_string()
+                },
+                ejected: None,
+                cluster: resource.name.clone(),
+                locality: place.clone(),
+                priority: group.priority.0,
+                weight: host.load_balancing_weight.map(|weight| weight.0),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct ClusterView<'a> {
+    #[serde(borrow, default, alias = "loadAssignment")]
+    load_assignment: Assignment<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct Assignment<'a> {
+    #[serde(borrow, default)]
+    endpoints: Vec<LocalityEndpoints<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct LocalityEndpoints<'a> {
+    #[serde(borrow, default)]
+    locality: Locality<'a>,
+    #[serde(borrow, default, alias = "lbEndpoints")]
+    lb_endpoints: Vec<LbEndpoint<'a>>,
+    #[serde(default)]
+    priority: Number,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct Locality<'a> {
+    #[serde(borrow, default)]
+    region: Text<'a>,
+    #[serde(borrow, default)]
+    zone: Text<'a>,
+    #[serde(borrow, default, alias = "subZone")]
+    sub_zone: Text<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct LbEndpoint<'a> {
+    #[serde(borrow, default)]
+    endpoint: Endpoint<'a>,
+    #[serde(borrow, default, alias = "healthStatus")]
+    health_status: Text<'a>,
+    #[serde(default, alias = "loadBalancingWeight")]
+    load_balancing_weight: Option<Number>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct Endpoint<'a> {
+    #[serde(borrow, default)]
+    address: Address<'a>,
+}

@@ -1,0 +1,44 @@
+//! What a proxy holds: the summary, and the lists behind `proxy-config`.
+//!
+//! Takes a [`Proxy`](crate::dump::Proxy), gives plain data. Lists read narrow, borrowed views of the resources' text
+//! ([`view`]), in parallel, so that a table of listeners doesn't pay for what it doesn't show. Columns, order and
+//! rules of cells are istioctl's (spec/istioctl.md §1); `render` lays them out.
+
+mod clusters;
+mod endpoints;
+mod listeners;
+mod name;
+mod routes;
+mod summary;
+mod view;
+
+pub use clusters::{ClusterFilter, ClusterRow, clusters};
+pub use endpoints::{EndpointFilter, EndpointRow, endpoints};
+pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
+pub use name::SubsetKey;
+pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
+pub use summary::{
+    Attention, Counts, DynamicCounts, Freshness, Identity, ListenerCounts, Summary, WarmingCounts, summary,
+};
+
+/// A list, and what in the dump couldn't be read for it.
+#[derive(Debug)]
+pub struct Listing<R> {
+    /// One entry a resource.
+    pub rows: Vec<R>,
+    /// One text a resource that is missing from `rows`.
+    pub warnings: Vec<String>,
+}
+
+impl<R> Listing<R> {
+    fn collect(entries: Vec<Result<Option<R>, String>>) -> Self {
+        let mut listing = Self { rows: Vec::with_capacity(entries.len()), warnings: Vec::new() };
+        for entry in entries {
+            match entry {
+                Ok(row) => listing.rows.extend(row),
+                Err(warning) => listing.warnings.push(warning),
+            }
+        }
+        listing
+    }
+}
