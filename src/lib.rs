@@ -14,4 +14,6 @@ pub mod inventory;
 
 pub mod trace;
 
+pub mod render;
+
 pub mod cli;

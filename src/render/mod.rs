@@ -1,0 +1,27 @@
+//! Plain data to text: tables, JSON, YAML, and the text form of a trace.
+//!
+//! Takes the serialisable answers of the rooms to the left, gives strings. Text carries ANSI styles; `cli` strips them
+//! where the terminal can't or the user doesn't want them. Nothing here knows of files, flags or terminals. The text
+//! form of an answer shows nothing that its JSON lacks.
+
+mod escape;
+mod exchange;
+mod flow;
+mod json;
+mod proxy_config;
+mod style;
+mod summary;
+mod table;
+mod trace;
+mod words;
+
+pub use escape::escape;
+pub use exchange::{OutcomeAnswer, RejectedAnswer, RequestAnswer, StepAnswer, TraceAnswer};
+pub use json::{compact, pretty, yaml};
+pub use proxy_config::{
+    clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief, listeners_wide, routes,
+    routes_brief, routes_wide,
+};
+pub use summary::summary;
+pub use table::Table;
+pub use trace::trace;

@@ -1,0 +1,196 @@
+//! Tables of `proxy-config`, with istioctl's columns (spec/istioctl.md §1).
+//!
+//! The wide forms add columns after istioctl's: what a user of istioctl can't see in a table.
+
+use std::borrow::Cow;
+
+use super::table::Table;
+use crate::inventory::{ClusterRow, EndpointRow, ListenerRow, RouteConfigRow, SubsetKey};
+
+/// One row a filter chain.
+#[must_use]
+pub fn listeners<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["ADDRESSES", "PORT", "MATCH", "DESTINATION"], 1);
+    for row in rows {
+        for chain in &row.chains {
+            let (matches, destination) = (chain.matches.as_str().into(), chain.destination.as_str().into());
+            table.row([row.addresses.join(",").into(), row.port.to_string().into(), matches, destination]);
+        }
+    }
+    table
+}
+
+/// One row a listener.
+#[must_use]
+pub fn listeners_brief<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["ADDRESSES", "PORT", "TYPE"], 1);
+    for row in rows {
+        table.row([row.addresses.join(",").into(), row.port.to_string().into(), row.kind.as_str().into()]);
+    }
+    table
+}
+
+/// One row a filter chain, with the listener's name and type.
+#[must_use]
+pub fn listeners_wide<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["ADDRESSES", "PORT", "MATCH", "DESTINATION", "TYPE", "STATE", "LISTENER"], 1);
+    for row in rows {
+        let mut add = |matches: &'a str, destination: &'a str| {
+            table.row([
+                row.addresses.join(",").into(),
+                row.port.to_string().into(),
+                matches.into(),
+                destination.into(),
+                row.kind.as_str().into(),
+                row.resource.state.to_string().into(),
+                row.resource.name.as_str().into(),
+            ]);
+        };
+        for chain in &row.chains {
+            add(&chain.matches, &chain.destination);
+        }
+        if row.chains.is_empty() {
+            add("-", "-");
+        }
+    }
+    table
+}
+
+/// One row a route.
+#[must_use]
+pub fn routes<'a>(rows: &'a [RouteConfigRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"], 5);
+    for row in rows {
+        for host in &row.virtual_hosts {
+            let mut add = |matches: &'a str, service: &'a str| {
+                let (name, domains) = (host.name.as_str().into(), host.domains.as_str().into());
+                table.row([row.resource.name.as_str().into(), name, domains, matches.into(), service.into()]);
+            };
+            match &host.routes {
+                None => add("/*", "404"),
+                Some(routes) => {
+                    for route in routes.iter().filter(|route| !route.is_passthrough()) {
+                        add(&route.matches, &route.virtual_service);
+                    }
+                }
+            }
+        }
+    }
+    table
+}
+
+/// One row a route configuration.
+#[must_use]
+pub fn routes_brief<'a>(rows: &'a [RouteConfigRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["NAME", "VIRTUAL HOSTS"], 5);
+    for row in rows {
+        table.row([row.resource.name.as_str().into(), row.virtual_hosts.len().to_string().into()]);
+    }
+    table
+}
+
+/// One row a route, with where it leads; routes that istioctl leaves out are there.
+#[must_use]
+pub fn routes_wide<'a>(rows: &'a [RouteConfigRow<'a>]) -> Table<'a> {
+    let mut table = Table::new(&["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE", "DESTINATION"], 2);
+    for row in rows {
+        for host in &row.virtual_hosts {
+            let mut add = |matches: &'a str, service: &'a str, destination: &'a str| {
+                let (name, domains) = (host.name.as_str().into(), host.domains.as_str().into());
+                let cells: [Cow<'a, str>; 6] = [
+                    row.resource.name.as_str().into(),
+                    name,
+                    domains,
+                    matches.into(),
+                    service.into(),
+                    destination.into(),
+                ];
+                table.row(cells);
+            };
+            match &host.routes {
+                None => add("-", "-", "no route"),
+                Some(routes) => {
+                    for route in routes {
+                        add(&route.matches, &route.virtual_service, &route.destination);
+                    }
+                }
+            }
+        }
+    }
+    table
+}
+
+/// One row a cluster.
+#[must_use]
+pub fn clusters<'a>(rows: &'a [ClusterRow<'a>]) -> Table<'a> {
+    let header = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"];
+    let mut table = Table::new(&header, 5);
+    for row in rows {
+        table.row(cluster(row));
+    }
+    table
+}
+
+fn cluster<'a>(row: &'a ClusterRow<'a>) -> [Cow<'a, str>; 6] {
+    let key = SubsetKey::parse(&row.resource.name);
+    let (kind, rule) = (row.kind.as_str().into(), row.destination_rule.as_str().into());
+    if !key.is_subset_key {
+        return [key.host.into(), "-".into(), "-".into(), "-".into(), kind, rule];
+    }
+    let subset = if key.subset.is_empty() { "-" } else { key.subset };
+    [key.host.into(), key.port.to_string().into(), subset.into(), key.direction.into(), kind, rule]
+}
+
+/// One row a cluster, with its state and whole name.
+#[must_use]
+pub fn clusters_wide<'a>(rows: &'a [ClusterRow<'a>]) -> Table<'a> {
+    let header = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE", "STATE", "CLUSTER"];
+    let mut table = Table::new(&header, 2);
+    for row in rows {
+        let more = [row.resource.state.to_string().into(), row.resource.name.as_str().into()];
+        table.row(cluster(row).into_iter().chain(more));
+    }
+    table
+}
+
+/// One row an endpoint.
+#[must_use]
+pub fn endpoints(rows: &[EndpointRow]) -> Table<'_> {
+    let mut table = Table::new(&["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], 5);
+    for row in rows {
+        table.row([
+            row.endpoint.as_str().into(),
+            row.status.as_str().into(),
+            outlier(row).into(),
+            row.cluster.as_str().into(),
+        ]);
+    }
+    table
+}
+
+fn outlier(row: &EndpointRow) -> &'static str {
+    match row.ejected {
+        Some(true) => "FAILED",
+        Some(false) => "OK",
+        None => "-",
+    }
+}
+
+/// One row an endpoint, with what decides between them.
+#[must_use]
+pub fn endpoints_wide(rows: &[EndpointRow]) -> Table<'_> {
+    let header = ["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER", "PRIORITY", "WEIGHT", "LOCALITY"];
+    let mut table = Table::new(&header, 2);
+    for row in rows {
+        table.row([
+            row.endpoint.as_str().into(),
+            row.status.as_str().into(),
+            outlier(row).into(),
+            row.cluster.as_str().into(),
+            row.priority.to_string().into(),
+            row.weight.map_or(Cow::Borrowed("-"), |weight| weight.to_string().into()),
+            if row.locality.is_empty() { "-".into() } else { row.locality.as_str().into() },
+        ]);
+    }
+    table
+}

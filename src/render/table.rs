@@ -1,0 +1,100 @@
+//! Tables in columns, as Go's `text/tabwriter` lays them out for istioctl (spec/istioctl.md §0.1).
+//!
+//! The width of a column is that of its longest cell, header included, plus the padding; the last cell of a row is
+//! never padded. Cells are measured in code points.
+
+use std::borrow::Cow;
+
+use super::escape::escape;
+use super::style::HEAD;
+
+/// A table whose rows all have as many cells as the header.
+#[derive(Debug)]
+pub struct Table<'a> {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<Cow<'a, str>>>,
+    padding: usize,
+}
+
+impl<'a> Table<'a> {
+    /// An empty table; `padding` spaces are the least between columns.
+    #[must_use]
+    pub fn new(header: &[&'static str], padding: usize) -> Self {
+        Self { header: header.to_vec(), rows: Vec::new(), padding }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cow<'a, str>>) {
+        self.rows.push(
+            cells
+                .into_iter()
+                .map(|cell| match escape(&cell) {
+                    Cow::Borrowed(_) => cell,
+                    Cow::Owned(escaped) => Cow::Owned(escaped),
+                })
+                .collect(),
+        );
+    }
+
+    /// The text, one line a row.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut widths: Vec<usize> = self.header.iter().map(|cell| cell.len()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(measure(cell));
+            }
+        }
+        let line: usize = widths.iter().map(|width| width + self.padding).sum();
+        let mut out = String::with_capacity(line * (self.rows.len() + 1) + 16);
+        out.push_str(&HEAD.render().to_string());
+        self.line(&mut out, &widths, self.header.iter().copied());
+        out.push_str(&HEAD.render_reset().to_string());
+        out.push('\n');
+        for row in &self.rows {
+            self.line(&mut out, &widths, row.iter().map(AsRef::as_ref));
+            out.push('\n');
+        }
+        out
+    }
+
+    fn line<'c>(&self, out: &mut String, widths: &[usize], cells: impl ExactSizeIterator<Item = &'c str>) {
+        let last = cells.len().saturating_sub(1);
+        for (nth, (cell, width)) in cells.zip(widths).enumerate() {
+            out.push_str(cell);
+            if nth != last {
+                out.extend(std::iter::repeat_n(' ', width + self.padding - measure(cell)));
+            }
+        }
+    }
+}
+
+fn measure(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(table: &Table<'_>, expected: &str) {
+        assert_eq!(anstream::adapter::strip_str(&table.render()).to_string(), expected);
+    }
+
+    #[test]
+    fn the_last_cell_is_not_padded() {
+        let mut table = Table::new(&["A", "B"], 2);
+        check(&table, "A  B\n");
+        table.row(["ü".into(), "x".into()]);
+        table.row(["long".into(), "".into()]);
+        check(&table, "A     B\nü     x\nlong  \n");
+    }
+
+    #[test]
+    fn cells_cannot_break_the_line() {
+        let mut table = Table::new(&["A"], 1);
+        table.row(["x\ny\u{1b}[2J".into()]);
+        check(&table, "A\nx\\ny\\u{1b}[2J\n");
+    }
+}
