@@ -1,0 +1,38 @@
+//! Output formats: the same words in every command, each taking those that fit it.
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// Form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Text for people.
+    Short,
+    /// Text with more columns.
+    Wide,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+    /// One line of JSON for each request.
+    Jsonl,
+}
+
+const ALL: [Format; 5] = [Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl];
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Wide => "wide",
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// A parser that takes these formats and names them in the help.
+    pub(super) fn among(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(formats.iter().map(|format| PossibleValue::new(format.name())))
+            .map(|name| ALL.into_iter().find(|format| format.name() == name).unwrap_or(Self::Short))
+    }
+}

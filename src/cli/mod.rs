@@ -1,0 +1,117 @@
+//! Arguments in, exit code out: one file a command.
+//!
+//! A command's doc comment is its help; its `run` function parses, calls the rooms to the left, renders, and says how
+//! it went. Errors are printed in one place ([`error`]). This room and `input` alone touch the terminal and
+//! the environment, and this one knows nothing of what the configuration means.
+
+mod completions;
+mod error;
+mod format;
+mod input;
+mod manual;
+mod proxy_config;
+mod suggest;
+mod summary;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use ui::{ColorChoice, Ui};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, and nothing found that is wrong
+  1  done: there are findings or differences, or a request isn't delivered
+  2  bad usage or unreadable input
+
+INPUT is a config_dump (JSON, also .gz or .zst), - for standard input, or a folder with the admin answers of one proxy
+(config_dump.json, clusters.json, listeners.json, server_info.json, certs.json … whatever is there, known by content).";
+
+/// Answer questions about Envoy and Istio from saved files: where does this request go, and why?
+///
+/// Reads config_dumps and other saved admin answers of Envoy proxies. Needs no cluster and no network.
+#[derive(Debug, Parser)]
+#[command(name = "xdsight", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    color: ColorChoice,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Summary(summary::SummaryArgs),
+    ProxyConfig(proxy_config::ProxyConfigArgs),
+    Completions(completions::CompletionsArgs),
+    Manual(manual::ManualArgs),
+}
+
+/// How a command that did its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing to report.
+    Clean,
+    /// Findings, differences, or a request that isn't delivered.
+    Found,
+    /// Part of the input couldn't be read; the rest was answered.
+    Unreadable,
+}
+
+impl From<Verdict> for u8 {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Clean => 0,
+            Verdict::Found => 1,
+            Verdict::Unreadable => 2,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no failure of `--help | head`.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let mut ui = Ui::new(cli.color);
+    let result = match &cli.command {
+        Command::Summary(args) => summary::run(&mut ui, args),
+        Command::ProxyConfig(args) => proxy_config::run(&mut ui, args),
+        Command::Completions(args) => completions::run(&mut ui, args),
+        Command::Manual(args) => manual::run(&mut ui, args),
+    };
+    match result.and_then(|verdict| ui.finish().map(|()| verdict)) {
+        Ok(verdict) => verdict.into(),
+        Err(error) => error.report(&mut ui),
+    }
+}
+
+/// The definition of the command line, for completions and the manual.
+fn definition() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition().debug_assert();
+    }
+}

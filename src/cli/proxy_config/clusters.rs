@@ -1,0 +1,51 @@
+//! `xdsight proxy-config clusters`
+
+use super::super::error::CliError;
+use super::super::format::Format;
+use super::super::ui::Ui;
+use super::{Common, Verdict};
+use crate::inventory::{self, ClusterFilter};
+use crate::render;
+
+/// List the clusters in force
+#[derive(Debug, clap::Args)]
+#[command(visible_aliases = ["cluster", "c"])]
+pub(super) struct ClustersArgs {
+    #[command(flatten)]
+    common: Common,
+
+    /// Only clusters with this in their name, such as the host of a service
+    #[arg(long, value_name = "TEXT")]
+    fqdn: Option<String>,
+
+    /// Only clusters of this port of a service
+    #[arg(long, value_name = "PORT")]
+    port: Option<u32>,
+
+    /// Only clusters with this in their name, such as a subset
+    #[arg(long, value_name = "TEXT")]
+    subset: Option<String>,
+
+    /// Only clusters with this in their name: inbound or outbound
+    #[arg(long, value_name = "TEXT")]
+    direction: Option<String>,
+}
+
+pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError> {
+    let proxy = args.common.load(ui)?;
+    let filter = ClusterFilter {
+        fqdn: args.fqdn.clone(),
+        port: args.port,
+        subset: args.subset.clone(),
+        direction: args.direction.clone(),
+    };
+    let listing = inventory::clusters(&proxy, &filter);
+    match args.common.output {
+        format @ (Format::Json | Format::Yaml) => {
+            super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
+        }
+        Format::Wide => ui.answer(&render::clusters_wide(&listing.rows).render())?,
+        _ => ui.answer(&render::clusters(&listing.rows).render())?,
+    }
+    Ok(super::verdict(ui, &listing.warnings))
+}

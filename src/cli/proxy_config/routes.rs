@@ -1,0 +1,54 @@
+//! `xdsight proxy-config routes`
+
+use super::super::error::CliError;
+use super::super::format::Format;
+use super::super::suggest::closest;
+use super::super::ui::Ui;
+use super::{Common, Verdict};
+use crate::inventory::{self, RouteFilter};
+use crate::render;
+
+/// List the route configurations in force, their virtual hosts and routes
+#[derive(Debug, clap::Args)]
+#[command(visible_aliases = ["route", "r"])]
+pub(super) struct RoutesArgs {
+    #[command(flatten)]
+    common: Common,
+
+    /// Only the route configuration of this name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Show each route; with =false one line a route configuration
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    verbose: bool,
+}
+
+pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
+    let proxy = args.common.load(ui)?;
+    let filter = RouteFilter { name: args.name.clone() };
+    let listing = inventory::routes(&proxy, &filter);
+    match args.common.output {
+        format @ (Format::Json | Format::Yaml) => {
+            super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
+        }
+        format => {
+            let table = if format == Format::Wide {
+                render::routes_wide(&listing.rows)
+            } else if args.verbose {
+                render::routes(&listing.rows)
+            } else {
+                render::routes_brief(&listing.rows)
+            };
+            ui.answer(&table.render())?;
+        }
+    }
+    if let (Some(name), true) = (&args.name, listing.rows.is_empty()) {
+        let names = proxy.routes().iter().map(|route| route.name.as_str());
+        if let Some(close) = closest(name, names) {
+            ui.hint(&format!("there is no route configuration {name:?} in force; did you mean {close:?}?"));
+        }
+    }
+    Ok(super::verdict(ui, &listing.warnings))
+}
