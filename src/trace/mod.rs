@@ -8,10 +8,14 @@
 mod cache;
 mod cluster;
 mod context;
+mod format;
+mod http_filter;
 mod matcher;
 mod outcome;
 mod path;
+mod rbac;
 mod request;
+mod session;
 mod vhost;
 mod walk;
 

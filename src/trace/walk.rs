@@ -25,6 +25,8 @@ pub(crate) struct Walk {
     pub(crate) unknown: BTreeSet<String>,
     /// The end, filled in on the way.
     pub(crate) outcome: Outcome,
+    /// Tokens taken from the buckets of local rate limits, by bucket ([`Session`](super::session::Session)).
+    pub(crate) consumed: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy)]

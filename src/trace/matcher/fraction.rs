@@ -11,7 +11,7 @@ use crate::trace::walk::Walk;
 ///
 /// A runtime key that is set replaces the default; one that a layer outside the dump may set is assumed.
 pub(crate) fn runtime_fraction(cx: &Context<'_>, walk: &mut Walk, fraction: &RuntimeFractionalPercent) -> bool {
-    let share = runtime_share(cx, walk, &fraction.runtime_key, fraction.default_value.as_ref());
+    let share = runtime_share(cx, &fraction.runtime_key, fraction.default_value.as_ref());
     match share {
         Some(share) => happens(walk, share),
         None => walk.assume_bool(&format!("runtime key {:?} decides a fraction", fraction.runtime_key)),
@@ -19,12 +19,7 @@ pub(crate) fn runtime_fraction(cx: &Context<'_>, walk: &mut Walk, fraction: &Run
 }
 
 /// The share that a runtime key or its default gives; `None` if the dump doesn't tell the key's value.
-pub(crate) fn runtime_share(
-    cx: &Context<'_>,
-    _walk: &mut Walk,
-    key: &str,
-    default: Option<&FractionalPercent>,
-) -> Option<f64> {
+pub(crate) fn runtime_share(cx: &Context<'_>, key: &str, default: Option<&FractionalPercent>) -> Option<f64> {
     let default = default.map_or(0.0, share);
     if key.is_empty() {
         return Some(default);

@@ -1,0 +1,169 @@
+//! HTTP filters: what each does to a request before the router sees it (semantics §4.6, §5).
+//!
+//! One file a filter. The connection manager calls [`decode_headers`] for each filter of its list in order; the first
+//! that replies ends the walk.
+
+mod effect;
+mod level;
+mod rbac;
+mod set_filter_state;
+
+use std::borrow::Cow;
+
+use super::context::{Context, Selected, Stream};
+use super::outcome::{Disposition, Step};
+use super::session::Session;
+use super::walk::Walk;
+use crate::dump::{Kind, type_of};
+use crate::proto::Any;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType;
+use effect::Effect;
+use level::Levels;
+pub(crate) use set_filter_state::network as set_filter_state_network;
+
+/// What a filter makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The next filter is asked.
+    Continue,
+    /// The same, and the route is chosen anew first.
+    ContinueWithNewRoute,
+    /// The filter answers.
+    Reply(LocalReply),
+}
+
+/// An answer that Envoy gives by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalReply {
+    /// HTTP status, as for a client that doesn't speak gRPC.
+    pub(crate) status: u16,
+    /// Response flags.
+    pub(crate) flags: Vec<&'static str>,
+    /// Response code details.
+    pub(crate) details: String,
+    /// The kind of end that this is.
+    pub(crate) disposition: Disposition,
+    /// `location` of a redirect.
+    pub(crate) location: Option<String>,
+    /// Why it came to that.
+    pub(crate) why: String,
+}
+
+impl LocalReply {
+    fn new(status: u16, details: impl Into<String>, disposition: Disposition, why: impl Into<String>) -> Self {
+        Self { status, flags: Vec::new(), details: details.into(), disposition, location: None, why: why.into() }
+    }
+
+    fn flagged(mut self, flag: &'static str) -> Self {
+        self.flags.push(flag);
+        self
+    }
+}
+
+/// Delegations of one filter to another (composite) that are followed.
+const MAX_DELEGATIONS: u32 = 8;
+
+/// One filter at work on one request.
+struct Call<'a> {
+    cx: &'a Context<'a>,
+    /// Name of the filter in the connection manager's list: what overrides go by.
+    name: &'a str,
+    /// The filter's own configuration; `None` in old dumps that give a name only.
+    config: Option<&'a Any>,
+    /// Overrides of its configuration, the most specific first.
+    levels: &'a Levels<'a>,
+    selected: Option<&'a Selected<'a>>,
+    session: &'a Session,
+    delegations: u32,
+}
+
+/// Runs one filter of the connection manager's list on a request.
+pub(crate) fn decode_headers(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    filter: &HttpFilter,
+    stream: &mut Stream,
+    selected: Option<&Selected<'_>>,
+    session: &Session,
+) -> Verdict {
+    let levels = Levels::of(cx, &filter.name, selected);
+    if !levels.enabled(!filter.disabled) {
+        return Verdict::Continue;
+    }
+    let config = match &filter.config_type {
+        Some(ConfigType::TypedConfig(any)) => Some(any),
+        Some(ConfigType::ConfigDiscovery(source)) => {
+            let delivered = cx.proxy.extension(&filter.name).and_then(|resource| resource.get().ok());
+            match delivered.and_then(|extension| extension.typed_config.as_ref()).or(source.default_config.as_ref()) {
+                Some(any) => Some(any),
+                None => return without_config(cx, walk, &filter.name),
+            }
+        }
+        None => None,
+    };
+    let call = Call { cx, name: &filter.name, config, levels: &levels, selected, session, delegations: 0 };
+    call.run(walk, stream)
+}
+
+/// A filter whose configuration ECDS hasn't delivered.
+fn without_config(cx: &Context<'_>, walk: &mut Walk, name: &str) -> Verdict {
+    if !cx.proxy.has_section(Kind::Ecds) {
+        walk.missing(format!("http filter {name}: its configuration comes by ECDS, which this file doesn't hold"));
+        return Verdict::Continue;
+    }
+    let why = format!("http filter {name} waits for its configuration (ECDS)");
+    walk.step(Step::new("http filter", format!("{name} replies 500"), why.clone()));
+    // Envoy gives no details with it.
+    Verdict::Reply(LocalReply::new(500, "", Disposition::FilterReply, why).flagged("NFCF"))
+}
+
+impl Call<'_> {
+    /// Full name of the configuration's type, by the filter's name where there is none.
+    fn type_name(&self) -> Cow<'_, str> {
+        self.config.map(type_of).unwrap_or_else(|| Cow::Borrowed(effect::type_of_name(self.name)))
+    }
+
+    fn run(&self, walk: &mut Walk, stream: &mut Stream) -> Verdict {
+        let type_name = self.type_name();
+        match type_name.as_ref() {
+            "envoy.extensions.filters.http.rbac.v3.RBAC" => rbac::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
+                set_filter_state::decode_headers(self, walk, stream)
+            }
+            other => {
+                match effect::of(other, self.name) {
+                    Effect::None => {}
+                    Effect::Opaque(why) => walk.missing(format!("http filter {}: {why}", self.name)),
+                }
+                Verdict::Continue
+            }
+        }
+    }
+
+    /// The filter's own configuration; what can't be read is named as missing.
+    fn own<T: crate::proto::Message>(&self, walk: &mut Walk) -> Option<std::sync::Arc<T>> {
+        let Some(any) = self.config else { return Some(std::sync::Arc::default()) };
+        self.read(walk, any)
+    }
+
+    /// The most specific override of a type.
+    fn overriding<T: crate::proto::Message>(&self, walk: &mut Walk, type_name: &str) -> Option<std::sync::Arc<T>> {
+        let any = self.levels.configs().find(|any| type_of(any) == type_name)?;
+        self.read(walk, any)
+    }
+
+    fn read<T: crate::proto::Message>(&self, walk: &mut Walk, any: &Any) -> Option<std::sync::Arc<T>> {
+        match self.cx.cache.decode::<T>(any) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                walk.missing(format!("http filter {}: its configuration can't be read: {error}", self.name));
+                None
+            }
+        }
+    }
+
+    fn step(&self, chosen: &str, why: impl Into<String>) -> Step {
+        Step::new("http filter", format!("{} {chosen}", self.name), why)
+    }
+}
