@@ -355,6 +355,10 @@ fn member<'de, A: MapAccess<'de>>(
         let shape = Shape::of_field(field);
         return walk.inside(Part::Field(&field.name), |walk| map.next_value_seed(Seed { shape, walk }));
     }
+    if key == "@type" {
+        // Where a message stands as itself, some writers name its type all the same.
+        return map.next_value::<IgnoredAny>().map(drop);
+    }
     let what = match message.left_out.get(key) {
         Some(name) => What::LeftOut(format!("{}.{name}", message.name)),
         None => What::Field(format!("{}.{key}", message.name)),
@@ -365,10 +369,8 @@ fn member<'de, A: MapAccess<'de>>(
 
 /// The members of an `Any`: those of its message, once `@type` has told which it is.
 fn any<'de, A: MapAccess<'de>>(mut map: A, walk: &mut Walk) -> Result<(), A::Error> {
-    let Some(first) = map.next_key::<String>()? else {
-        walk.found(What::Type(String::new()));
-        return Ok(());
-    };
+    // One without members is unset.
+    let Some(first) = map.next_key::<String>()? else { return Ok(()) };
     if first != "@type" {
         // Envoy writes it first; elsewhere the object has to be kept until it is found.
         let mut members = Map::new();
@@ -453,7 +455,7 @@ mod tests {
     fn known_fields_are_silent_in_both_spellings() {
         check(
             LISTENER,
-            r#"{"name":"a","filterChains":[{"filter_chain_match":{"prefix_ranges":[{"prefixLen":8}]}}],
+            r#"{"@type":"t/x","name":"a","filterChains":[{"filter_chain_match":{"prefix_ranges":[{"prefixLen":8}]}}],
                 "trafficDirection":"INBOUND","traffic_direction":1,"metadata":{"filterMetadata":{"x":{"y":1}}}}"#,
             &[],
         );
@@ -503,6 +505,7 @@ mod tests {
             &[(".typed_config", What::Type("acme.Filter".into()))],
         );
         check(filter, r#"{"typed_config":{"x":1}}"#, &[(".typed_config", What::Type(String::new()))]);
+        check(filter, r#"{"typed_config":{}}"#, &[]);
         check("acme.Filter", "{}", &[("", What::Type("acme.Filter".into()))]);
         assert!(is_modelled(filter) && !is_modelled("acme.Filter"));
     }
