@@ -79,6 +79,20 @@ pub fn decode_any<T: Message>(any: &Any) -> Result<T, DecodeError> {
     serde_json::from_slice(&json).or_else(|_| diagnose(&json))
 }
 
+/// Text of a `google.protobuf.StringValue`, whose JSON form in an `Any` is a member `value`.
+#[must_use]
+pub fn string_value(any: &Any) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Wrapped {
+        #[serde(default)]
+        value: String,
+    }
+    (any.type_name() == "google.protobuf.StringValue")
+        .then(|| serde_json::from_slice::<Wrapped>(&any.value).ok())
+        .flatten()
+        .map(|w| w.value)
+}
+
 /// Type of an `Any` with a `TypedStruct` looked through and v2 names lifted: `envoy.….v3.HttpConnectionManager`.
 #[must_use]
 pub fn type_of(any: &Any) -> Cow<'_, str> {

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-pub use decode::{DecodeError, decode, decode_any, type_of};
+pub use decode::{DecodeError, decode, decode_any, string_value, type_of};
 pub use kind::{Kind, State};
 pub use origin::Origin;
 pub use resource::{Envelope, Resource, UpdateFailure};

@@ -5,19 +5,38 @@
 //! (semantics §11): listener, listener filters, filter chain, network filters, HTTP routing, HTTP filters, cluster,
 //! endpoint.
 
+mod action;
 mod cache;
 mod cluster;
+mod codec;
 mod context;
+mod destination;
+mod filter_chain;
 mod format;
+mod forwarded;
+mod http;
 mod http_filter;
+mod inspect;
+mod listener;
 mod matcher;
+mod matcher_routes;
+mod network;
 mod outcome;
 mod path;
+mod provenance;
 mod rbac;
 mod request;
+mod route;
+mod route_config;
 mod session;
+mod tcp;
+mod tracer;
+mod upstream;
 mod vhost;
 mod walk;
 
 pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace};
-pub use request::{ClientCertificate, ClientTls, Connection, Headers, Protocol, ProxyHeader, Request, path_only};
+pub use request::{
+    ClientCertificate, ClientTls, Connection, Direction, Headers, Protocol, ProxyHeader, Request, path_only,
+};
+pub use tracer::Tracer;

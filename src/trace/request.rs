@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::proto::Struct;
+
 /// One request of a client, as sent: nothing of Envoy's view is in it yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -14,6 +16,10 @@ pub struct Request {
     pub connect: Option<SocketAddr>,
     /// Local port at which a redirected connection arrives (iptables REDIRECT); its original destination is `connect`.
     pub redirected_to: Option<u16>,
+    /// Port of the URL, where the authority has none and `connect` is to be derived.
+    pub port: Option<u16>,
+    /// Which side of a sidecar the request takes, where `connect` is to be derived.
+    pub direction: Direction,
     /// Address the client dials from.
     pub source: IpAddr,
     /// Port the client dials from; `None` is an ephemeral one.
@@ -41,6 +47,8 @@ impl Request {
             protocol: Protocol::Http1,
             connect: None,
             redirected_to: None,
+            port: None,
+            direction: Direction::Unspecified,
             source: IpAddr::from([127, 0, 0, 1]),
             source_port: None,
             proxy: None,
@@ -51,6 +59,18 @@ impl Request {
             headers: Vec::new(),
         }
     }
+}
+
+/// Which side of a sidecar a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// The proxy decides: outbound for a sidecar, inbound for anything else.
+    #[default]
+    Unspecified,
+    /// From the application out.
+    Outbound,
+    /// From outside to the application.
+    Inbound,
 }
 
 /// What the client speaks once the connection (and its TLS, if any) stands.
@@ -124,6 +144,8 @@ pub struct Connection {
     pub negotiated_protocol: Option<String>,
     /// Filter state by key (set_filter_state, connect_authority, sni_cluster).
     pub filter_state: BTreeMap<String, String>,
+    /// Dynamic metadata of the connection by namespace.
+    pub metadata: BTreeMap<String, Struct>,
     /// Whether the PROXY protocol header has been read: it comes once.
     pub read_proxy_header: bool,
     /// Whether the peer is another listener of this proxy, not a socket.
@@ -148,6 +170,7 @@ impl Connection {
             peer_validated: false,
             negotiated_protocol: None,
             filter_state: BTreeMap::new(),
+            metadata: BTreeMap::new(),
             read_proxy_header: false,
             is_internal: false,
         }

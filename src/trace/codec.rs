@@ -1,0 +1,166 @@
+//! What the HTTP codec makes of the bytes: a request, or a protocol error (semantics §3.1, §8.3).
+
+use super::request::{Headers, Protocol, Request};
+
+/// Methods that Envoy's HTTP/1 parser knows unless custom ones are allowed.
+const METHODS: &[&str] = &[
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "MSEARCH",
+    "M-SEARCH",
+    "NOTIFY",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+];
+
+/// Whether the HTTP/1 parser takes this method.
+pub(crate) fn is_known_method(method: &str) -> bool {
+    METHODS.contains(&method)
+}
+
+/// A protocol error: flag DPE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProtocolError {
+    /// Status that the client reads, if it can.
+    pub(crate) status: Option<u16>,
+    /// Response code details.
+    pub(crate) details: &'static str,
+    /// In plain words.
+    pub(crate) why: String,
+}
+
+/// Reads the request line and headers as HTTP/1.
+pub(crate) fn http1(
+    request: &Request,
+    allow_absolute_url: bool,
+    is_secure: bool,
+    headers: &mut Headers,
+) -> Result<(), ProtocolError> {
+    let error = |status, details, why: String| Err(ProtocolError { status: Some(status), details, why });
+    if !is_known_method(&request.method) {
+        return error(
+            400,
+            "http1.codec_error",
+            format!("{} is no method that the HTTP/1 parser knows", request.method),
+        );
+    }
+    headers.add(":method", &request.method);
+    let target = request.path.as_str();
+    let is_connect = request.method == "CONNECT";
+    let relative = !is_connect && target.starts_with('/') || request.method == "OPTIONS" && target.starts_with('*');
+    if relative || (!allow_absolute_url && !is_connect) {
+        headers.add(":path", target);
+        add_authority(request, headers);
+    } else if is_connect {
+        if !is_host_and_port(target) {
+            return error(400, "http1.invalid_url", format!("{target} is no host:port, which CONNECT wants"));
+        }
+        headers.add(":authority", target);
+    } else {
+        let Some((scheme, rest)) = target.split_once("://") else {
+            return error(400, "http1.invalid_url", format!("{target} is neither a path nor a URL"));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(end);
+        if host.is_empty() || !matches!(scheme.as_str(), "http" | "https") {
+            return error(400, "http1.invalid_url", format!("{target} is no http URL"));
+        }
+        if scheme == "https" && !is_secure {
+            return error(
+                403,
+                "http1.https_url_on_plaintext_connection",
+                format!("{target} is an https URL on a plain-text connection"),
+            );
+        }
+        headers.add(":scheme", &scheme);
+        headers.add(":authority", host);
+        headers.add(":path", if path.is_empty() { "/" } else { path });
+    }
+    add_fields(request, headers);
+    Ok(())
+}
+
+/// Takes the request over as HTTP/2 sends it.
+pub(crate) fn http2(request: &Request, headers: &mut Headers) {
+    headers.add(":method", &request.method);
+    if request.method == "CONNECT" && !request.headers.iter().any(|(name, _)| name == ":protocol") {
+        headers.add(":authority", request.authority.as_deref().unwrap_or(&request.path));
+    } else {
+        headers.add(":scheme", if request.tls.is_some() { "https" } else { "http" });
+        headers.add(":path", &request.path);
+        add_authority(request, headers);
+    }
+    add_fields(request, headers);
+    join_cookies(headers);
+}
+
+fn add_authority(request: &Request, headers: &mut Headers) {
+    if let Some(authority) = &request.authority {
+        headers.add(":authority", authority);
+    }
+}
+
+fn add_fields(request: &Request, headers: &mut Headers) {
+    for (name, value) in &request.headers {
+        if name.eq_ignore_ascii_case("host") && headers.contains(":authority") {
+            continue;
+        }
+        headers.add(if name.eq_ignore_ascii_case("host") { ":authority" } else { name }, value.trim());
+    }
+}
+
+/// HTTP/2 clients may send a cookie in crumbs.
+fn join_cookies(headers: &mut Headers) {
+    let crumbs: Vec<String> = headers.all("cookie").map(str::to_owned).collect();
+    if crumbs.len() > 1 {
+        headers.set("cookie", &crumbs.join("; "));
+    }
+}
+
+fn is_host_and_port(target: &str) -> bool {
+    super::path::port_start(target).is_some_and(|colon| {
+        colon > 0 && target.get(colon + 1..).is_some_and(|port| port.parse::<u16>().is_ok()) && !target.contains('/')
+    })
+}
+
+/// What the client asks to upgrade to: `websocket`, `CONNECT` …
+pub(crate) fn upgrade(protocol: Protocol, headers: &Headers) -> Option<String> {
+    if headers.method() == "CONNECT" {
+        return Some(headers.get(":protocol").unwrap_or("CONNECT").to_owned());
+    }
+    let asks = protocol == Protocol::Http1
+        && headers
+            .all("connection")
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    headers.get("upgrade").filter(|_| asks).filter(|upgrade| !upgrade.eq_ignore_ascii_case("h2c")).map(str::to_owned)
+}

@@ -1,0 +1,88 @@
+//! The client's address and scheme as the manager trusts them: x-forwarded-for, x-forwarded-proto, x-envoy-internal
+//! (semantics §3.1, §4.4).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::context::{Context, Stream};
+use super::listener::Accepting;
+use super::matcher::cidr;
+use super::walk::Walk;
+use crate::dump::type_of;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+
+/// Sets the trusted client address, `:scheme`, `x-forwarded-proto` and whether the request counts as internal.
+pub(crate) fn client_address(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    hcm: &HttpConnectionManager,
+    _found: &Accepting<'_>,
+    stream: &mut Stream,
+) {
+    let direct = stream.connection.remote;
+    let hops = usize::try_from(hcm.xff_num_trusted_hops).unwrap_or(usize::MAX);
+    let chain: Vec<String> = stream
+        .headers
+        .all("x-forwarded-for")
+        .flat_map(|value| value.split(','))
+        .map(|text| text.trim().to_owned())
+        .collect();
+    let from_end = |nth: usize| chain.iter().rev().nth(nth).and_then(|text| address(text));
+    let scheme = if stream.connection.tls { "https" } else { "http" };
+    let uses_remote_address = hcm.use_remote_address.is_some_and(|v| v.value);
+    let mut single = chain.is_empty();
+    if uses_remote_address {
+        let trusted = if hops > 0 { from_end(hops - 1) } else { None };
+        stream.remote = trusted.unwrap_or(direct);
+        if !hcm.skip_xff_append {
+            stream.headers.append("x-forwarded-for", &direct.ip().to_string());
+        }
+        if hops == 0 || stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
+            stream.headers.set("x-forwarded-proto", scheme);
+        }
+    } else {
+        let opaque = hcm
+            .original_ip_detection_extensions
+            .iter()
+            .filter_map(|e| e.typed_config.as_ref())
+            .find(|any| !type_of(any).ends_with("XffConfig"));
+        if let Some(any) = opaque {
+            walk.missing(format!("the client's address comes from {}", type_of(any)));
+        }
+        if let Some(address) = from_end(hops) {
+            stream.remote = address;
+            single = chain.len() == 1;
+        }
+    }
+    if stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
+        stream.headers.set("x-forwarded-proto", scheme);
+    }
+    let forwarded = stream.headers.get("x-forwarded-proto").unwrap_or_default().to_owned();
+    if !stream.headers.contains(":scheme") {
+        let known = forwarded.eq_ignore_ascii_case("http") || forwarded.eq_ignore_ascii_case("https");
+        stream.headers.set(":scheme", if known { &forwarded } else { scheme });
+    }
+    stream.is_internal = single && is_internal(cx, hcm, stream.remote.ip());
+    stream.headers.remove("x-envoy-internal");
+    if stream.is_internal {
+        stream.headers.set("x-envoy-internal", "true");
+    }
+}
+
+/// An element of x-forwarded-for: an address, with or without a port.
+fn address(text: &str) -> Option<SocketAddr> {
+    text.parse::<SocketAddr>().ok().or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
+}
+
+/// Whether an address counts as internal: listed ranges, or before Envoy 1.33 the private ones (semantics §12.2).
+fn is_internal(cx: &Context<'_>, hcm: &HttpConnectionManager, ip: IpAddr) -> bool {
+    if let Some(config) = &hcm.internal_address_config {
+        return config.cidr_ranges.iter().any(|range| cidr::contains(range, ip));
+    }
+    if cx.is_at_least(33) {
+        return false;
+    }
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip == std::net::Ipv4Addr::LOCALHOST,
+        IpAddr::V6(ip) => ip.is_unique_local() || ip == std::net::Ipv6Addr::LOCALHOST,
+    }
+}

@@ -1,0 +1,228 @@
+//! Listener filters: what they learn of a connection before a filter chain is chosen (semantics §2.4).
+
+use std::net::SocketAddr;
+
+use super::context::Context;
+use super::listener::Accepting;
+use super::outcome::Step;
+use super::request::{Connection, Protocol, Request};
+use super::walk::Walk;
+use crate::dump::type_of;
+use crate::proto::envoy::config::listener::v3::listener_filter::ConfigType;
+use crate::proto::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
+use crate::proto::envoy::config::listener::v3::{ListenerFilter, ListenerFilterChainMatchPredicate};
+use crate::proto::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
+
+/// What listener filters did with a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inspected {
+    /// It goes on to the filter chains.
+    Continue,
+    /// A filter closed it.
+    Closed,
+}
+
+/// Where the bytes of a connection come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Bytes<'a> {
+    /// From the client itself.
+    Client(&'a Request),
+    /// From another listener of the same proxy, through an internal listener; `is_tls` if they are a TLS handshake.
+    Internal(&'a Request, bool),
+}
+
+impl<'a> Bytes<'a> {
+    pub(crate) fn request(self) -> &'a Request {
+        match self {
+            Self::Client(request) | Self::Internal(request, _) => request,
+        }
+    }
+
+    /// Whether a TLS handshake comes first.
+    pub(crate) fn is_tls(self) -> bool {
+        match self {
+            Self::Client(request) => request.tls.is_some(),
+            Self::Internal(_, is_tls) => is_tls,
+        }
+    }
+}
+
+/// Runs the listener filters of `found` on a connection.
+pub(crate) fn run(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    found: &Accepting<'_>,
+    bytes: Bytes<'_>,
+    connection: &mut Connection,
+) -> Inspected {
+    for filter in &found.listener.listener_filters {
+        if filter.filter_disabled.as_ref().is_some_and(|predicate| matches_predicate(predicate, connection, 0)) {
+            continue;
+        }
+        if one(cx, walk, found, filter, bytes, connection) == Inspected::Closed {
+            return Inspected::Closed;
+        }
+    }
+    if found.listener.use_original_dst.is_some_and(|v| v.value) {
+        // Envoy adds this filter by itself, after the listed ones.
+        original_dst(bytes, connection);
+    }
+    Inspected::Continue
+}
+
+fn one(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    found: &Accepting<'_>,
+    filter: &ListenerFilter,
+    bytes: Bytes<'_>,
+    connection: &mut Connection,
+) -> Inspected {
+    let config = match &filter.config_type {
+        Some(ConfigType::TypedConfig(any)) => Some(any.clone()),
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            let resource = cx.proxy.extension(&filter.name).and_then(|r| r.get().ok());
+            let Some(any) = resource.and_then(|r| r.typed_config.clone()) else {
+                walk.missing(format!("listener filter {}: its ECDS configuration isn't in this file", filter.name));
+                return Inspected::Continue;
+            };
+            Some(any)
+        }
+        None => None,
+    };
+    let type_name = config.as_ref().map(|any| type_of(any).into_owned()).unwrap_or_default();
+    match kind(&type_name, &filter.name) {
+        Known::OriginalDst => original_dst(bytes, connection),
+        Known::TlsInspector => tls_inspector(bytes, connection),
+        Known::HttpInspector => http_inspector(bytes, connection),
+        Known::ProxyProtocol => {
+            let settings = config.as_ref().and_then(|any| crate::dump::decode_any::<ProxyProtocol>(any).ok());
+            return proxy_protocol(walk, settings.as_ref(), bytes, connection);
+        }
+        Known::NoEffect => {}
+        Known::Opaque => walk.missing(format!(
+            "listener filter {} ({type_name}) of {} may close the connection or change what is matched",
+            filter.name,
+            super::listener::display_name(found)
+        )),
+    }
+    Inspected::Continue
+}
+
+enum Known {
+    OriginalDst,
+    TlsInspector,
+    HttpInspector,
+    ProxyProtocol,
+    NoEffect,
+    Opaque,
+}
+
+fn kind(type_name: &str, name: &str) -> Known {
+    let by_type = type_name.rsplit('.').next().unwrap_or_default();
+    let by_name = name.rsplit('.').next().unwrap_or_default();
+    match (by_type, by_name) {
+        ("OriginalDst", _) | ("", "original_dst") => Known::OriginalDst,
+        ("TlsInspector", _) | ("", "tls_inspector") => Known::TlsInspector,
+        ("HttpInspector", _) | ("", "http_inspector") => Known::HttpInspector,
+        ("ProxyProtocol", _) | ("", "proxy_protocol") => Known::ProxyProtocol,
+        // Transparent source addresses change no decision.
+        ("OriginalSrc", _) | ("", "original_src") => Known::NoEffect,
+        // Filled from a token bucket that only a burst empties; requests of a trace come one at a time.
+        ("LocalRateLimit", _) => Known::NoEffect,
+        _ => Known::Opaque,
+    }
+}
+
+/// The destination before iptables, or of internal connections the one that the sender shared.
+fn original_dst(bytes: Bytes<'_>, connection: &mut Connection) {
+    match bytes {
+        Bytes::Client(request) => {
+            if let (Some(_), Some(connect)) = (request.redirected_to, request.connect) {
+                connection.local = connect;
+                connection.restored = true;
+            }
+        }
+        Bytes::Internal(..) => {
+            let shared = |key: &str| connection.filter_state.get(key).and_then(|text| text.parse::<SocketAddr>().ok());
+            if let Some(local) = shared("envoy.filters.listener.original_dst.local_ip") {
+                connection.local = local;
+                connection.restored = true;
+            }
+            if let Some(remote) = shared("envoy.filters.listener.original_dst.remote_ip") {
+                connection.remote = remote;
+            }
+        }
+    }
+}
+
+fn tls_inspector(bytes: Bytes<'_>, connection: &mut Connection) {
+    if !bytes.is_tls() {
+        return;
+    }
+    connection.transport_protocol = Some("tls".to_owned());
+    if let Some(tls) = &bytes.request().tls {
+        connection.server_name = tls.sni.as_ref().map(|sni| sni.to_ascii_lowercase());
+        connection.application_protocols.clone_from(&tls.alpn);
+    }
+}
+
+fn http_inspector(bytes: Bytes<'_>, connection: &mut Connection) {
+    if bytes.is_tls() || connection.transport_protocol.as_deref().is_some_and(|t| t != "raw_buffer") {
+        return;
+    }
+    let protocol = match bytes.request().protocol {
+        Protocol::Http1 if super::codec::is_known_method(&bytes.request().method) => "http/1.1",
+        Protocol::Http2 => "h2c",
+        Protocol::Http1 | Protocol::Tcp => return,
+    };
+    connection.application_protocols = vec![protocol.to_owned()];
+}
+
+fn proxy_protocol(
+    walk: &mut Walk,
+    settings: Option<&ProxyProtocol>,
+    bytes: Bytes<'_>,
+    connection: &mut Connection,
+) -> Inspected {
+    let header = match bytes {
+        Bytes::Client(request) => request.proxy,
+        Bytes::Internal(..) => None,
+    };
+    if let Some(header) = header.filter(|_| !connection.read_proxy_header) {
+        connection.remote = header.source;
+        // Envoy counts the address as restored only if it really changed.
+        connection.restored = connection.local != header.destination;
+        connection.local = header.destination;
+        connection.read_proxy_header = true;
+        return Inspected::Continue;
+    }
+    if settings.is_some_and(|s| s.allow_requests_without_proxy_protocol) {
+        return Inspected::Continue;
+    }
+    walk.step(Step::new(
+        "listener filter",
+        "proxy_protocol",
+        "the client sends no PROXY protocol header: the connection is closed",
+    ));
+    Inspected::Closed
+}
+
+/// Predicates nest; a hostile one must not exhaust the stack.
+const MAX_DEPTH: usize = 32;
+
+fn matches_predicate(predicate: &ListenerFilterChainMatchPredicate, connection: &Connection, depth: usize) -> bool {
+    if depth > MAX_DEPTH {
+        return false;
+    }
+    match &predicate.rule {
+        Some(Rule::OrMatch(set)) => set.rules.iter().any(|rule| matches_predicate(rule, connection, depth + 1)),
+        Some(Rule::AndMatch(set)) => set.rules.iter().all(|rule| matches_predicate(rule, connection, depth + 1)),
+        Some(Rule::NotMatch(rule)) => !matches_predicate(rule, connection, depth + 1),
+        Some(Rule::AnyMatch(any)) => *any,
+        Some(Rule::DestinationPortRange(range)) => {
+            (range.start..range.end).contains(&i32::from(connection.local.port()))
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,405 @@
+//! A connection inside a listener: filter chain, TLS, network filters (semantics §2, §3).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::context::{Context, Stream};
+use super::filter_chain::{self, Chosen};
+use super::inspect::{self, Bytes, Inspected};
+use super::listener::{self, Accepting};
+use super::outcome::{Disposition, Step};
+use super::request::{ClientTls, Connection, Protocol, Request};
+use super::session::Session;
+use super::walk::Walk;
+use super::{http, http_filter, rbac, tcp};
+use crate::dump::{Origin, type_of};
+use crate::proto::Any;
+use crate::proto::envoy::config::core::v3::TransportSocket;
+use crate::proto::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
+use crate::proto::envoy::config::listener::v3::filter::ConfigType;
+use crate::proto::envoy::config::listener::v3::{Filter, FilterChain};
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use crate::proto::envoy::extensions::filters::network::rbac::v3::Rbac;
+use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use crate::proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
+
+/// Where a request stands on its way through the proxy.
+#[derive(Clone, Copy)]
+pub(crate) struct Hop<'a> {
+    pub(crate) cx: Context<'a>,
+    pub(crate) session: &'a Session,
+    /// What the client (or the hop before) sends.
+    pub(crate) bytes: Bytes<'a>,
+    /// Internal listeners passed so far.
+    pub(crate) depth: usize,
+}
+
+/// Most internal listeners on one way; more is a loop.
+const MAX_HOPS: usize = 8;
+
+/// Follows a client's connection from the kernel to its end.
+pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
+    let request = hop.bytes.request();
+    let Some(found) = listener::accept(&hop.cx, walk, request, to) else { return };
+    let arrival = match request.redirected_to {
+        Some(port) => SocketAddr::new(to.ip(), port),
+        None => to,
+    };
+    let remote = SocketAddr::new(request.source, request.source_port.unwrap_or(0));
+    let mut connection = Connection::new(arrival, remote);
+    if inspect::run(&hop.cx, walk, &found, hop.bytes, &mut connection) == Inspected::Closed {
+        walk.end(Disposition::ProtocolMismatch);
+        return;
+    }
+    let mut current = found;
+    if found.listener.use_original_dst.is_some_and(|v| v.value)
+        && connection.restored
+        && let Some(target) = listener::hand_off(&hop.cx, walk, found, connection.local)
+    {
+        current = target;
+        connection.forget_inspection();
+        if inspect::run(&hop.cx, walk, &target, hop.bytes, &mut connection) == Inspected::Closed {
+            walk.end(Disposition::ProtocolMismatch);
+            return;
+        }
+    }
+    serve(hop, walk, current, connection);
+}
+
+/// Follows a connection that another cluster of the same proxy opens to an internal listener by name.
+pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: Connection) {
+    let Some(found) = listener::internal(&hop.cx, name) else { return };
+    if hop.depth > MAX_HOPS {
+        walk.end(Disposition::Loop);
+        return;
+    }
+    let origin = found.resource.origin();
+    walk.outcome.listener = Some(found.listener.name.clone()).filter(|name| !name.is_empty());
+    walk.step(
+        Step::new("internal listener", name, "the endpoint is an internal address that names it").at(Some(origin)),
+    );
+    let mut connection = from;
+    if inspect::run(&hop.cx, walk, &found, hop.bytes, &mut connection) == Inspected::Closed {
+        walk.end(Disposition::ProtocolMismatch);
+        return;
+    }
+    serve(hop, walk, found, connection);
+}
+
+fn serve(hop: &Hop<'_>, walk: &mut Walk, found: Accepting<'_>, mut connection: Connection) {
+    let Some(chosen) = filter_chain::choose(&hop.cx, walk, &found, &connection) else { return };
+    let origin = found.resource.origin().within(&chosen.path);
+    if !handshake(hop, walk, chosen.chain, &origin, &mut connection) {
+        return;
+    }
+    run_filters(hop, walk, &found, &chosen, origin, connection);
+}
+
+/// TLS between client and chain; `false` ends the connection.
+fn handshake(
+    hop: &Hop<'_>,
+    walk: &mut Walk,
+    chain: &FilterChain,
+    origin: &Origin,
+    connection: &mut Connection,
+) -> bool {
+    let tls = match downstream_tls(chain.transport_socket.as_ref()) {
+        Socket::Plain => return true,
+        Socket::Unknown(name) => {
+            walk.missing(format!("transport socket {name} of the filter chain"));
+            return true;
+        }
+        Socket::Tls(any) => hop.cx.cache.decode::<DownstreamTlsContext>(any),
+    };
+    let origin = Some(origin.clone().within(".transport_socket"));
+    let context = match tls {
+        Ok(context) => context,
+        Err(error) => {
+            walk.missing(format!("the chain's TLS context can't be read: {error}"));
+            return true;
+        }
+    };
+    let fails = |walk: &mut Walk, why: &str| {
+        walk.step(Step::new("TLS", "handshake fails", why).at(origin.clone()));
+        walk.end(Disposition::TlsMismatch);
+        false
+    };
+    if !hop.bytes.is_tls() {
+        return fails(walk, "the chain wants TLS, the client sends plain text");
+    }
+    let client = hop.bytes.request().tls.clone().unwrap_or_default();
+    let common = context.common_tls_context.clone().unwrap_or_default();
+    if let Some(missing) = secrets_missing(hop, &common) {
+        return fails(walk, &missing);
+    }
+    let wants_certificate = context.require_client_certificate.is_some_and(|v| v.value);
+    let validates = common.validation_context_type.is_some();
+    if wants_certificate && client.certificate.is_none() {
+        return fails(walk, "the chain requires a client certificate, the client has none");
+    }
+    if let Some(why) = rejects_identity(hop, walk, &common, &client) {
+        return fails(walk, &why);
+    }
+    connection.tls = true;
+    connection.handshake_server_name = client.sni.as_ref().map(|sni| sni.to_ascii_lowercase());
+    // Envoy asks for a certificate when it has something to check it with.
+    connection.peer = client.certificate.clone().filter(|_| wants_certificate || validates);
+    connection.peer_validated = connection.peer.is_some() && validates;
+    connection.negotiated_protocol = common.alpn_protocols.iter().find(|p| client.alpn.contains(p)).cloned();
+    let how = match (&connection.peer, &connection.negotiated_protocol) {
+        (Some(peer), _) => {
+            format!("the client presents {}", peer.uri_sans.first().map_or("a certificate", String::as_str))
+        }
+        (None, _) => "without a client certificate".to_owned(),
+    };
+    let alpn = connection.negotiated_protocol.as_ref().map(|p| format!(", ALPN {p}")).unwrap_or_default();
+    walk.step(
+        Step::new("TLS", if wants_certificate { "mutual" } else { "terminated" }, format!("{how}{alpn}")).at(origin),
+    );
+    true
+}
+
+enum Socket<'a> {
+    Plain,
+    Tls(&'a Any),
+    Unknown(String),
+}
+
+fn downstream_tls(socket: Option<&TransportSocket>) -> Socket<'_> {
+    let Some(socket) = socket else { return Socket::Plain };
+    let Some(SocketConfig::TypedConfig(any)) = &socket.config_type else { return Socket::Plain };
+    match type_of(any).as_ref() {
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext" => Socket::Tls(any),
+        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Socket::Plain,
+        other => Socket::Unknown(other.to_owned()),
+    }
+}
+
+/// A server certificate or CA that the chain takes from SDS and that hasn't arrived.
+fn secrets_missing(
+    hop: &Hop<'_>,
+    common: &crate::proto::envoy::extensions::transport_sockets::tls::v3::CommonTlsContext,
+) -> Option<String> {
+    use crate::dump::{Kind, State};
+    let proxy = hop.cx.proxy;
+    if !proxy.has_section(Kind::Secret) {
+        return None;
+    }
+    common.tls_certificate_sds_secret_configs.iter().find_map(|config| {
+        let is_warming = proxy.secret(&config.name).is_none()
+            && proxy.secrets().iter().any(|secret| secret.name == config.name && secret.state == State::Warming);
+        is_warming.then(|| format!("secret {} is warming: the server certificate hasn't arrived", config.name))
+    })
+}
+
+/// Subject alternative names that the chain asks for, against the client's.
+fn rejects_identity(
+    hop: &Hop<'_>,
+    walk: &mut Walk,
+    common: &crate::proto::envoy::extensions::transport_sockets::tls::v3::CommonTlsContext,
+    client: &ClientTls,
+) -> Option<String> {
+    use crate::proto::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
+    use crate::proto::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
+    let certificate = client.certificate.as_ref()?;
+    let context = match common.validation_context_type.as_ref()? {
+        ValidationContextType::ValidationContext(context) => context,
+        ValidationContextType::CombinedValidationContext(combined) => combined.default_validation_context.as_ref()?,
+        _ => return None,
+    };
+    let typed = &context.match_typed_subject_alt_names;
+    let untyped = &context.match_subject_alt_names;
+    if typed.is_empty() && untyped.is_empty() {
+        return None;
+    }
+    let names = |san_type: i32| match SanType::try_from(san_type) {
+        Ok(SanType::Uri) => certificate.uri_sans.as_slice(),
+        Ok(SanType::Dns) => certificate.dns_sans.as_slice(),
+        _ => &[],
+    };
+    let mut fits = typed.iter().any(|m| {
+        let Some(matcher) = &m.matcher else { return false };
+        names(m.san_type).iter().any(|name| super::matcher::string::string_matches(&hop.cx, walk, matcher, name))
+    });
+    fits = fits
+        || untyped.iter().any(|m| {
+            certificate
+                .uri_sans
+                .iter()
+                .chain(&certificate.dns_sans)
+                .any(|name| super::matcher::string::string_matches(&hop.cx, walk, m, name))
+        });
+    let shown = certificate.uri_sans.first().or(certificate.dns_sans.first()).map_or("without a name", String::as_str);
+    (!fits).then(|| {
+        format!("the client's certificate ({shown}) has none of the subject alternative names that the chain accepts")
+    })
+}
+
+/// The network filters of a chain, up to the one that takes the connection over.
+fn run_filters(
+    hop: &Hop<'_>,
+    walk: &mut Walk,
+    found: &Accepting<'_>,
+    chosen: &Chosen<'_>,
+    origin: Origin,
+    mut connection: Connection,
+) {
+    let mut denied = None;
+    for (index, filter) in chosen.chain.filters.iter().enumerate() {
+        let origin = origin.clone().within(&format!(".filters[{index}]"));
+        let Some(config) = config_of(hop, walk, filter) else { continue };
+        let type_name = type_of(&config).into_owned();
+        match type_name.as_str() {
+            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
+                if let Some(termination) = denied {
+                    deny(walk, termination);
+                    return;
+                }
+                match hop.cx.cache.decode::<HttpConnectionManager>(&config) {
+                    Ok(hcm) => http::serve(hop, walk, &hcm, found, origin, connection),
+                    Err(error) => unreadable(walk, &error),
+                }
+                return;
+            }
+            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
+                match hop.cx.cache.decode::<TcpProxy>(&config) {
+                    Ok(proxy) => tcp::serve(hop, walk, &proxy, origin, &connection, denied),
+                    Err(error) => unreadable(walk, &error),
+                }
+                return;
+            }
+            "envoy.extensions.filters.network.rbac.v3.RBAC" => match hop.cx.cache.decode::<Rbac>(&config) {
+                Ok(rules) => denied = denied.or_else(|| rbac::network(&hop.cx, walk, &rules, &connection)),
+                Err(error) => walk.missing(format!("network RBAC can't be read: {error}")),
+            },
+            "envoy.extensions.filters.network.sni_cluster.v3.SniCluster" => {
+                if let Some(sni) = connection.server_name.clone().filter(|sni| !sni.is_empty()) {
+                    walk.step(
+                        Step::new("network filter", "sni_cluster", format!("the SNI {sni} names the cluster"))
+                            .at(Some(origin)),
+                    );
+                    connection.filter_state.insert(tcp::CLUSTER_KEY.to_owned(), sni);
+                }
+            }
+            "envoy.extensions.filters.network.set_filter_state.v3.Config" => {
+                http_filter::set_filter_state_network(&hop.cx, walk, &config, &mut connection);
+            }
+            "envoy.extensions.filters.network.direct_response.v3.Config"
+            | "envoy.extensions.filters.network.echo.v3.Echo" => {
+                if let Some(termination) = denied {
+                    deny(walk, termination);
+                    return;
+                }
+                walk.step(Step::new("network filter", &filter.name, "it answers by itself").at(Some(origin)));
+                walk.end(Disposition::DirectResponse);
+                return;
+            }
+            other => match effect(other, &filter.name) {
+                Effect::None => {}
+                Effect::Opaque(reason) => walk.missing(reason),
+                Effect::Terminal(reason) => {
+                    walk.step(
+                        Step::new("network filter", &filter.name, format!("{other} is not followed further"))
+                            .at(Some(origin)),
+                    );
+                    walk.missing(reason);
+                    walk.end(Disposition::InsufficientInfo);
+                    return;
+                }
+            },
+        }
+    }
+    walk.step(
+        Step::new("network filter", "none", "the chain has no terminal filter: the connection is closed")
+            .at(Some(origin)),
+    );
+    walk.end(Disposition::ProtocolMismatch);
+}
+
+pub(crate) fn deny(walk: &mut Walk, termination: String) {
+    walk.outcome.termination = Some(termination);
+    walk.end(Disposition::RbacDenied);
+}
+
+fn unreadable(walk: &mut Walk, error: &str) {
+    walk.missing(format!("the filter's configuration can't be read: {error}"));
+    walk.end(Disposition::InsufficientInfo);
+}
+
+/// A filter's configuration, its own or from ECDS.
+fn config_of(hop: &Hop<'_>, walk: &mut Walk, filter: &Filter) -> Option<Any> {
+    match filter.config_type.as_ref()? {
+        ConfigType::TypedConfig(any) => Some(any.clone()),
+        ConfigType::ConfigDiscovery(source) => {
+            let found =
+                hop.cx.proxy.extension(&filter.name).and_then(|r| r.get().ok()).and_then(|e| e.typed_config.clone());
+            if found.is_none() {
+                walk.missing(format!("network filter {}: its ECDS configuration isn't in this file", filter.name));
+            }
+            found.or_else(|| source.default_config.clone())
+        }
+    }
+}
+
+enum Effect {
+    /// Changes no decision.
+    None,
+    /// May close the connection; the trace goes on as if it did not.
+    Opaque(String),
+    /// Takes the connection over by rules of its own protocol.
+    Terminal(String),
+}
+
+fn effect(type_name: &str, name: &str) -> Effect {
+    let last = type_name.rsplit('.').next().unwrap_or_default();
+    let is_istio = matches!(
+        type_name,
+        "stats.PluginConfig"
+            | "envoy.tcp.metadataexchange.config.MetadataExchange"
+            | "io.istio.http.peer_metadata.Config"
+            | "envoy.extensions.network_filters.peer_metadata.Config"
+            | "envoy.extensions.network_filters.peer_metadata.UpstreamConfig"
+            | "istio.telemetry.network.v1.Config"
+    );
+    let sniffs = ["mongo_proxy", "mysql_proxy", "postgres_proxy", "zookeeper_proxy", "kafka_broker"];
+    if is_istio
+        || sniffs.iter().any(|s| type_name.contains(s) || name.ends_with(s))
+        || matches!(last, "ConnectionLimit" | "LocalRateLimit" | "ForwardDownstreamSni")
+        || matches!(
+            name,
+            "istio.stats"
+                | "istio.metadata_exchange"
+                | "envoy.filters.network.metadata_exchange"
+                | "forward_downstream_sni"
+        )
+    {
+        return Effect::None;
+    }
+    let terminal =
+        ["redis_proxy", "thrift_proxy", "dubbo_proxy", "meta_protocol", "generic_proxy", "sip_proxy", "rocketmq_proxy"];
+    if let Some(protocol) = terminal.iter().find(|t| type_name.contains(*t) || name.contains(*t)) {
+        return Effect::Terminal(format!("{protocol} routes by its own protocol, which the request doesn't hold"));
+    }
+    Effect::Opaque(format!("network filter {name} ({type_name}) may close the connection"))
+}
+
+/// An address for connections that have none: it matches no prefix but the catch-all (semantics §2.3 step 2).
+pub(crate) fn no_address() -> SocketAddr {
+    SocketAddr::new(IpAddr::from([255, 255, 255, 255]), 0)
+}
+
+/// The request of the next hop, as the router sends it on.
+pub(crate) fn next_request(stream: &Stream, request: &Request, is_http2: bool) -> Request {
+    let mut next = Request::get(stream.headers.path());
+    next.id.clone_from(&request.id);
+    next.protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+    next.source = request.source;
+    next.method = stream.headers.method().to_owned();
+    next.authority = stream.headers.get(":authority").map(str::to_owned);
+    next.headers = stream
+        .headers
+        .iter()
+        .filter(|(name, _)| !name.starts_with(':'))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect();
+    next
+}

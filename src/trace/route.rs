@@ -1,0 +1,334 @@
+//! Which route of a virtual host takes a request, and which cluster it names (semantics §4.4, §4.5).
+
+use std::borrow::Cow;
+
+use super::context::{Context, RouteRef, Selected, Stream, Subject};
+use super::matcher::{fraction, header, metadata, query, tree, uri_template};
+use super::outcome::Rejected;
+use super::request::path_only;
+use super::walk::Walk;
+use crate::dump::type_of;
+use crate::proto::envoy::config::route::v3::route::Action;
+use crate::proto::envoy::config::route::v3::route_action::ClusterSpecifier;
+use crate::proto::envoy::config::route::v3::route_match::PathSpecifier;
+use crate::proto::envoy::config::route::v3::weighted_cluster::{ClusterWeight, RandomValueSpecifier};
+use crate::proto::envoy::config::route::v3::{
+    HeaderMatcher, QueryParameterMatcher, Route, RouteConfiguration, RouteList, RouteMatch, VirtualHost,
+    WeightedCluster,
+};
+use crate::proto::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
+
+/// The criterion of a route that a request fails, in the order that Envoy tests them.
+#[derive(Clone, Copy)]
+pub(crate) enum Mismatch<'a> {
+    Path(&'a RouteMatch),
+    Connect,
+    Header(&'a HeaderMatcher),
+    Query(&'a QueryParameterMatcher),
+    Cookie(&'a str),
+    Grpc,
+    TlsContext,
+    Metadata,
+    FilterState,
+    Fraction,
+}
+
+impl Mismatch<'_> {
+    /// How far the request got: the higher, the nearer it was.
+    fn nearness(self) -> u8 {
+        match self {
+            Self::Path(_) | Self::Connect => 0,
+            _ => 1,
+        }
+    }
+
+    fn describe(self, stream: &Stream) -> String {
+        match self {
+            Self::Path(criteria) => format!("path {} isn't {}", path_only(stream.headers.path()), path_text(criteria)),
+            Self::Connect => "only CONNECT requests match it".to_owned(),
+            Self::Header(matcher) => {
+                let value = stream
+                    .headers
+                    .get(&matcher.name)
+                    .map_or_else(|| "it is missing".to_owned(), |v| format!("it is {v:?}"));
+                format!("{}: {value}", header::describe(matcher))
+            }
+            Self::Query(matcher) => format!("query parameter {} doesn't match", matcher.name),
+            Self::Cookie(name) => format!("cookie {name} doesn't match"),
+            Self::Grpc => "the request isn't gRPC".to_owned(),
+            Self::TlsContext => "the client certificate isn't as it asks".to_owned(),
+            Self::Metadata => "the dynamic metadata doesn't match".to_owned(),
+            Self::FilterState => "the filter state doesn't match".to_owned(),
+            Self::Fraction => "runtime_fraction leaves this request out".to_owned(),
+        }
+    }
+}
+
+/// The path criterion in words: `prefix /a`, `path /a`, `regex …`.
+pub(crate) fn path_text(criteria: &RouteMatch) -> Cow<'_, str> {
+    match &criteria.path_specifier {
+        Some(PathSpecifier::Prefix(prefix)) => Cow::Owned(format!("prefix {prefix}")),
+        Some(PathSpecifier::Path(path)) => Cow::Owned(format!("path {path}")),
+        Some(PathSpecifier::PathSeparatedPrefix(prefix)) => Cow::Owned(format!("path-separated prefix {prefix}")),
+        Some(PathSpecifier::SafeRegex(regex)) => Cow::Owned(format!("regex {}", regex.regex)),
+        Some(PathSpecifier::ConnectMatcher(_)) => Cow::Borrowed("CONNECT"),
+        Some(PathSpecifier::PathMatchPolicy(policy)) => Cow::Owned(format!("path template {}", policy.name)),
+        None => Cow::Borrowed("any path"),
+    }
+}
+
+/// Routes that came next closest, for the explanation.
+pub(crate) struct Passed<'a>(Vec<(usize, &'a Route, Mismatch<'a>)>);
+
+impl Passed<'_> {
+    /// The three nearest: those that failed on something else than the path first, then in the order of the list.
+    pub(crate) fn rejected(&self, stream: &Stream) -> Vec<Rejected> {
+        let mut nearest: Vec<_> = self.0.iter().collect();
+        nearest.sort_by_key(|(_, _, mismatch)| std::cmp::Reverse(mismatch.nearness()));
+        nearest
+            .iter()
+            .take(3)
+            .map(|(index, route, mismatch)| Rejected {
+                name: display_name(route, *index),
+                because: mismatch.describe(stream),
+            })
+            .collect()
+    }
+}
+
+/// Name for messages: the route's own, with its position.
+pub(crate) fn display_name(route: &Route, index: usize) -> String {
+    if route.name.is_empty() { format!("[{index}]") } else { format!("{} [{index}]", route.name) }
+}
+
+/// What a virtual host chose.
+pub(crate) struct Choice<'a> {
+    pub(crate) route: Option<RouteRef<'a>>,
+    /// Position: an index, or `m<number>` in a matcher tree.
+    pub(crate) position: String,
+    pub(crate) passed: Passed<'a>,
+    /// JSON path in the virtual host.
+    pub(crate) path: String,
+}
+
+/// The first route of a virtual host whose criteria the request meets.
+pub(crate) fn choose<'a>(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    config: &RouteConfiguration,
+    vhost: &'a VirtualHost,
+    stream: &Stream,
+) -> Choice<'a> {
+    let mut passed = Vec::new();
+    if let Some(matcher) = &vhost.matcher {
+        let subject = Subject { connection: &stream.connection, stream: Some(stream) };
+        let chosen =
+            tree::evaluate(cx, walk, matcher, subject).and_then(|action| of_action(cx, walk, config, &action, stream));
+        let position = chosen
+            .as_ref()
+            .and_then(|route| super::matcher_routes::number(vhost, route))
+            .map(|n| format!("m{n}"))
+            .unwrap_or_default();
+        return Choice {
+            route: chosen.map(RouteRef::Decoded),
+            position,
+            passed: Passed(passed),
+            path: ".matcher".to_owned(),
+        };
+    }
+    for (index, route) in vhost.routes.iter().enumerate() {
+        match route.r#match.as_ref().map(|criteria| mismatch(cx, walk, config, criteria, stream)) {
+            Some(None) => {
+                let path = format!(".routes[{index}]");
+                return Choice {
+                    route: Some(RouteRef::Listed(route)),
+                    position: index.to_string(),
+                    passed: Passed(passed),
+                    path,
+                };
+            }
+            Some(Some(mismatch)) => passed.push((index, route, mismatch)),
+            None => {}
+        }
+    }
+    Choice { route: None, position: String::new(), passed: Passed(passed), path: String::new() }
+}
+
+/// The route that an action of `virtual_host.matcher` gives; its own match must pass, too.
+fn of_action(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    config: &RouteConfiguration,
+    action: &crate::proto::xds::core::v3::TypedExtensionConfig,
+    stream: &Stream,
+) -> Option<std::sync::Arc<Route>> {
+    let any = action.typed_config.as_ref()?;
+    let mut fits = |route: &Route| {
+        route.r#match.as_ref().is_some_and(|criteria| mismatch(cx, walk, config, criteria, stream).is_none())
+    };
+    match type_of(any).as_ref() {
+        "envoy.config.route.v3.Route" => {
+            let route = crate::dump::decode_any::<Route>(any).ok()?;
+            fits(&route).then(|| std::sync::Arc::new(route))
+        }
+        "envoy.config.route.v3.RouteList" => {
+            let list = crate::dump::decode_any::<RouteList>(any).ok()?;
+            list.routes.into_iter().find(fits).map(std::sync::Arc::new)
+        }
+        other => {
+            walk.missing(format!("virtual host matcher: action {other} isn't a route"));
+            None
+        }
+    }
+}
+
+/// The first criterion that the request fails, or `None` if it meets all.
+pub(crate) fn mismatch<'a>(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    config: &RouteConfiguration,
+    criteria: &'a RouteMatch,
+    stream: &Stream,
+) -> Option<Mismatch<'a>> {
+    let is_connect_matcher = matches!(criteria.path_specifier, Some(PathSpecifier::ConnectMatcher(_)));
+    if !stream.headers.contains(":path") && !is_connect_matcher {
+        // A plain CONNECT has no path: only connect_matcher takes it.
+        return Some(Mismatch::Path(criteria));
+    }
+    if is_connect_matcher {
+        let is_connect = stream.headers.method() == "CONNECT"
+            && stream.headers.get(":protocol").is_none_or(|p| p.starts_with("connect-"));
+        if !is_connect {
+            return Some(Mismatch::Connect);
+        }
+    }
+    if let Some(share) = &criteria.runtime_fraction
+        && !fraction::runtime_fraction(cx, walk, share)
+    {
+        return Some(Mismatch::Fraction);
+    }
+    if !path_matches(cx, walk, config, criteria, stream.headers.path()) {
+        return Some(Mismatch::Path(criteria));
+    }
+    if let Some(failed) = criteria.headers.iter().find(|m| !header::header_matches(cx, walk, m, &stream.headers)) {
+        return Some(Mismatch::Header(failed));
+    }
+    if let Some(failed) =
+        criteria.query_parameters.iter().find(|m| !query::query_matches(cx, walk, m, stream.headers.path()))
+    {
+        return Some(Mismatch::Query(failed));
+    }
+    if let Some(failed) = criteria.cookies.iter().find(|m| !header::cookie_matches(cx, walk, m, &stream.headers)) {
+        return Some(Mismatch::Cookie(&failed.name));
+    }
+    if criteria.grpc.is_some() && !stream.is_grpc() {
+        return Some(Mismatch::Grpc);
+    }
+    if let Some(tls) = &criteria.tls_context {
+        let presented = tls.presented.is_none_or(|wanted| wanted.value == stream.connection.peer.is_some());
+        let validated = tls.validated.is_none_or(|wanted| wanted.value == stream.connection.peer_validated);
+        if !presented || !validated {
+            return Some(Mismatch::TlsContext);
+        }
+    }
+    if criteria.dynamic_metadata.iter().any(|m| !metadata::metadata_matches(cx, walk, m, &stream.metadata)) {
+        return Some(Mismatch::Metadata);
+    }
+    if criteria.filter_state.iter().any(|m| !metadata::filter_state_matches(cx, walk, m, stream.filter_state(&m.key))) {
+        return Some(Mismatch::FilterState);
+    }
+    None
+}
+
+fn path_matches(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    config: &RouteConfiguration,
+    criteria: &RouteMatch,
+    full: &str,
+) -> bool {
+    let mut path = path_only(full);
+    let without_parameters;
+    if config.ignore_path_parameters_in_path_matching && path.contains(';') {
+        without_parameters = strip_parameters(path, cx.is_at_least(39));
+        path = &without_parameters;
+    }
+    let is_exact = criteria.case_sensitive.is_none_or(|v| v.value);
+    let same = |a: &str, b: &str| if is_exact { a == b } else { a.eq_ignore_ascii_case(b) };
+    let starts = |prefix: &str| path.get(..prefix.len()).is_some_and(|start| same(start, prefix));
+    match &criteria.path_specifier {
+        Some(PathSpecifier::Prefix(prefix)) => starts(prefix),
+        Some(PathSpecifier::Path(wanted)) => same(path, wanted),
+        Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
+            starts(prefix) && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
+        }
+        Some(PathSpecifier::SafeRegex(regex)) => match cx.cache.regex(&regex.regex) {
+            Ok(regex) => regex.is_match(path),
+            Err(error) => walk.assume_bool(&error),
+        },
+        Some(PathSpecifier::PathMatchPolicy(policy)) => {
+            let template = policy.typed_config.as_ref().filter(|any| type_of(any).ends_with("UriTemplateMatchConfig"));
+            match template.and_then(|any| cx.cache.decode::<UriTemplateMatchConfig>(any).ok()) {
+                Some(template) => uri_template::template_matches(cx, &template.path_template, path).is_some(),
+                None => walk.assume_bool(&format!("path match policy {} is not known", policy.name)),
+            }
+        }
+        Some(PathSpecifier::ConnectMatcher(_)) => true,
+        None => walk.assume_bool("a route's path specifier is of a kind that isn't known"),
+    }
+}
+
+/// Path parameters: from `;` to the end before 1.39.1, to the end of each segment since (semantics §12.2).
+fn strip_parameters(path: &str, per_segment: bool) -> String {
+    if !per_segment {
+        return path.split(';').next().unwrap_or_default().to_owned();
+    }
+    path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/")
+}
+
+/// The cluster that a route's action names, and the weighted entry it came from.
+pub(crate) fn cluster(cx: &Context<'_>, walk: &mut Walk, selected: &mut Selected<'_>, stream: &Stream) {
+    let Some(route) = selected.route.clone() else { return };
+    let Some(Action::Route(action)) = &route.action else { return };
+    match &action.cluster_specifier {
+        Some(ClusterSpecifier::Cluster(name)) => selected.cluster = Some(name.clone()),
+        Some(ClusterSpecifier::ClusterHeader(header)) => {
+            selected.cluster = Some(stream.headers.get(header).unwrap_or_default().to_owned());
+        }
+        Some(ClusterSpecifier::WeightedClusters(weighted)) => {
+            if let Some(entry) = weighted_entry(walk, weighted, stream) {
+                let from_header = || stream.headers.get(&entry.cluster_header).unwrap_or_default().to_owned();
+                selected.cluster = Some(if entry.name.is_empty() { from_header() } else { entry.name.clone() });
+                selected.weight = Some(entry.clone());
+            }
+        }
+        Some(ClusterSpecifier::ClusterSpecifierPlugin(_) | ClusterSpecifier::InlineClusterSpecifierPlugin(_))
+        | None => {
+            let _ = cx;
+            walk.missing("the route's cluster is chosen by a plugin");
+        }
+    }
+}
+
+fn weighted_entry<'a>(walk: &mut Walk, weighted: &'a WeightedCluster, stream: &Stream) -> Option<&'a ClusterWeight> {
+    let weights: Vec<u64> = weighted.clusters.iter().map(|c| c.weight.map_or(0, |w| u64::from(w.value))).collect();
+    let sum: u64 = weights.iter().sum();
+    if let Some(RandomValueSpecifier::HeaderName(name)) = &weighted.random_value_specifier
+        && let Some(value) = stream.headers.get(name).and_then(|text| text.parse::<u64>().ok())
+        && sum > 0
+    {
+        let mut below = 0;
+        return weighted.clusters.iter().zip(&weights).find_map(|(cluster, weight)| {
+            below += weight;
+            (value % sum < below).then_some(cluster)
+        });
+    }
+    if weighted.random_value_specifier.is_some()
+        && !matches!(weighted.random_value_specifier, Some(RandomValueSpecifier::HeaderName(_)))
+    {
+        walk.missing("weighted clusters by hash policy: every entry is held possible");
+    }
+    let shares: Vec<f64> = weights.iter().map(|weight| *weight as f64).collect();
+    let index = walk.pick(&shares)?;
+    weighted.clusters.get(index)
+}

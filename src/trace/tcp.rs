@@ -1,0 +1,119 @@
+//! TCP proxy: which cluster and endpoint take a connection (semantics §3.2).
+
+use super::cluster::{self, Balance, HostAddress, Selection};
+use super::network::{self, Hop};
+use super::outcome::{Disposition, Step};
+use super::request::{Connection, Protocol};
+use super::upstream;
+use super::walk::Walk;
+use crate::dump::Origin;
+use crate::proto::envoy::config::core::v3::{Metadata, RoutingPriority};
+use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
+
+/// Filter state that names the cluster of a connection (sni_cluster, set_filter_state).
+pub(crate) const CLUSTER_KEY: &str = "envoy.tcp_proxy.cluster";
+
+/// Forwards the connection; `denied` is what network RBAC says once the first byte arrives.
+pub(crate) fn serve(
+    hop: &Hop<'_>,
+    walk: &mut Walk,
+    proxy: &TcpProxy,
+    origin: Origin,
+    connection: &Connection,
+    denied: Option<String>,
+) {
+    let (name, metadata, why) = match cluster_name(walk, proxy, connection) {
+        Some(chosen) => chosen,
+        None => {
+            walk.outcome.flags.insert("NC");
+            walk.step(Step::new("TCP proxy", "no cluster", "tcp_proxy names none").at(Some(origin)));
+            walk.end(Disposition::NoCluster);
+            return;
+        }
+    };
+    walk.step(Step::new("TCP proxy", &name, why).at(Some(origin)));
+    let balance = Balance {
+        connection,
+        stream: None,
+        metadata_match: metadata,
+        hash_policy: &[],
+        connection_metadata: Some(&connection.metadata),
+        connection_hash_policy: &proxy.hash_policy,
+        priority: RoutingPriority::Default,
+    };
+    let host = match cluster::select(&hop.cx, walk, &name, &balance) {
+        Selection::Failure(failure) => {
+            if !failure.flags.contains(&"NC") {
+                walk.outcome.cluster = Some(name.clone());
+            }
+            walk.outcome.flags.extend(failure.flags.iter().copied());
+            if failure.host.is_some() {
+                // Connecting failed: with one attempt that is also the end of all attempts.
+                walk.outcome.flags.insert("URX");
+                walk.outcome.upstream_host = failure.host;
+            }
+            walk.end(if name == "BlackHoleCluster" { Disposition::BlackHole } else { failure.disposition });
+            return;
+        }
+        Selection::Host(host) => host,
+    };
+    walk.outcome.cluster = Some(name);
+    walk.outcome.upstream_host = upstream::shown(&host.address);
+    if let Some(termination) = denied {
+        network::deny(walk, termination);
+        return;
+    }
+    let original = host.is_original_destination;
+    if let HostAddress::Internal { listener, .. } = &host.address {
+        let next = upstream::internal_connection(&host, connection, None);
+        let inner = Hop {
+            bytes: super::inspect::Bytes::Internal(hop.bytes.request(), hop.bytes.is_tls() && !connection.tls),
+            depth: hop.depth + 1,
+            ..*hop
+        };
+        http_result(walk, |walk| network::enter_internal(&inner, walk, listener, next));
+        return;
+    }
+    walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });
+    let request = hop.bytes.request();
+    // What is inside a TLS connection that isn't ended here stays unread.
+    let is_readable = !hop.bytes.is_tls() || connection.tls;
+    if is_readable && request.protocol != Protocol::Tcp && proxy.tunneling_config.is_none() {
+        walk.outcome.status = Some(200);
+        walk.outcome.upstream_path = Some(request.path.clone());
+        walk.outcome.upstream_authority = Some(request.authority.clone().unwrap_or_default());
+    }
+}
+
+/// Follows the next hop and keeps of it what the client sees: how it ends, not the way there.
+pub(crate) fn http_result(walk: &mut Walk, follow: impl FnOnce(&mut Walk)) {
+    let outer = std::mem::take(&mut walk.outcome);
+    follow(walk);
+    let inner = std::mem::replace(&mut walk.outcome, outer);
+    walk.outcome.disposition = inner.disposition;
+    walk.outcome.status = inner.status;
+    walk.outcome.upstream_path = inner.upstream_path;
+    walk.outcome.upstream_authority = inner.upstream_authority;
+}
+
+fn cluster_name<'a>(
+    walk: &mut Walk,
+    proxy: &'a TcpProxy,
+    connection: &Connection,
+) -> Option<(String, Vec<&'a Metadata>, String)> {
+    let mut metadata: Vec<&Metadata> = proxy.metadata_match.iter().collect();
+    if let Some(name) = connection.filter_state.get(CLUSTER_KEY) {
+        return Some((name.clone(), metadata, "the connection's filter state names it".to_owned()));
+    }
+    match proxy.cluster_specifier.as_ref()? {
+        ClusterSpecifier::Cluster(name) => Some((name.clone(), metadata, "tcp_proxy names it".to_owned())),
+        ClusterSpecifier::WeightedClusters(weighted) => {
+            let weights: Vec<f64> = weighted.clusters.iter().map(|c| f64::from(c.weight)).collect();
+            let chosen = weighted.clusters.get(walk.pick(&weights)?)?;
+            metadata.extend(chosen.metadata_match.as_ref());
+            let sum: f64 = weights.iter().sum();
+            Some((chosen.name.clone(), metadata, format!("weight {} of {sum}", chosen.weight)))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a chosen host means for the next hop: the connection an internal listener sees, the protocol that is spoken,
+//! whether a failed connection is tried again.
+
+use std::collections::BTreeMap;
+
+use super::cluster::{Host, HostAddress, SocketKind, allows_retry};
+use super::context::{Context, Selected, Stream};
+use super::network::no_address;
+use super::request::Connection;
+use crate::dump::{Kind, decode_any};
+use crate::proto::Struct;
+use crate::proto::envoy::config::core::v3::RoutingPriority;
+use crate::proto::envoy::config::route::v3::{RetryPolicy, RouteAction};
+use crate::proto::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use crate::proto::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
+use crate::proto::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+
+/// Whether the route's cluster is one that requests can be sent to; where the file has no clusters it is taken to be.
+pub(crate) fn is_in_force(cx: &Context<'_>, cluster: &str) -> bool {
+    cx.proxy.cluster(cluster).is_some() || !cx.proxy.has_section(Kind::Cluster)
+}
+
+/// Address of a host as the access log shows it; `None` if the input doesn't hold it.
+pub(crate) fn shown(address: &HostAddress) -> Option<String> {
+    (*address != HostAddress::Unknown).then(|| address.to_string())
+}
+
+/// Metadata that tells an internal listener where its connection was meant to go (semantics §3.4).
+const ORIGINAL_DESTINATION: &str = "envoy.filters.listener.original_dst";
+
+/// The connection that an internal listener gets from one of this proxy's clusters.
+///
+/// It has no addresses of its own; filter state that was shared with the upstream, and metadata that the transport
+/// socket passes on, come along.
+pub(crate) fn internal_connection(host: &Host, from: &Connection, stream: Option<&Stream>) -> Connection {
+    let mut connection = Connection::new(no_address(), no_address());
+    connection.is_internal = true;
+    let shared = from.filter_state.iter().chain(stream.iter().flat_map(|stream| &stream.filter_state));
+    connection.filter_state =
+        shared.filter(|(key, _)| is_shared(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    connection.metadata = passed_metadata(host);
+    let local = connection.metadata.get(ORIGINAL_DESTINATION).and_then(|m| m.get("local")).and_then(|v| v.as_str());
+    if let Some(local) = local.map(str::to_owned) {
+        connection.filter_state.insert(format!("{ORIGINAL_DESTINATION}.local_ip"), local);
+    }
+    connection
+}
+
+fn passed_metadata(host: &Host) -> BTreeMap<String, Struct> {
+    match &host.transport_socket.kind {
+        SocketKind::Internal { metadata, .. } => metadata.clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Keys that Istio shares with the upstream connection.
+fn is_shared(key: &str) -> bool {
+    key.starts_with(ORIGINAL_DESTINATION) || key.starts_with("io.istio.")
+}
+
+/// Whether requests to a cluster go out as HTTP/2.
+pub(crate) fn speaks_http2(cx: &Context<'_>, cluster: &str, downstream_is_http2: bool) -> bool {
+    let Some(Ok(cluster)) = cx.proxy.cluster(cluster).map(|resource| resource.get()) else { return false };
+    let options = cluster
+        .typed_extension_protocol_options
+        .get("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
+        .and_then(|any| decode_any::<HttpProtocolOptions>(any).ok());
+    match options.and_then(|options| options.upstream_protocol_options) {
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(config)) => {
+            matches!(config.protocol_config, Some(ProtocolConfig::Http2ProtocolOptions(_)))
+        }
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(_)) => downstream_is_http2,
+        Some(UpstreamProtocolOptions::AutoConfig(_)) | None => false,
+    }
+}
+
+/// Whether a connection that fails is tried again, so that the log says in the end that retries are used up.
+pub(crate) fn retries_connect_failure(
+    cx: &Context<'_>,
+    action: &RouteAction,
+    selected: &Selected<'_>,
+    cluster: &str,
+) -> bool {
+    let policy: Option<&RetryPolicy> =
+        action.retry_policy.as_ref().or_else(|| selected.vhost.and_then(|vhost| vhost.retry_policy.as_ref()));
+    let Some(policy) = policy else { return false };
+    let covers = policy
+        .retry_on
+        .split(',')
+        .any(|on| matches!(on.trim(), "5xx" | "gateway-error" | "connect-failure" | "reset" | "reset-before-request"));
+    let priority = RoutingPriority::try_from(action.priority).unwrap_or_default();
+    covers && policy.num_retries.is_none_or(|n| n.value > 0) && allows_retry(cx, cluster, priority)
+}
