@@ -1,7 +1,7 @@
 //! Compiles `proto/` to prost types with the protobuf JSON mapping.
 //!
 //! protox reads the `.proto` files, so no `protoc` is needed. prost-build writes the messages, pbjson-build their
-//! serde code, which is then opened for enum values that `proto/` doesn't know.
+//! serde code, which is then loosened: an enum value that `proto/` doesn't know, or a `null`, is no error.
 
 #![expect(clippy::disallowed_methods, reason = "the rule is for the program; a build script reads and writes files")]
 
@@ -72,40 +72,67 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Fallible<()> {
 
 /// Appends each package's serde code to its messages, so that one module holds both.
 fn join_serde(out: &Path) -> Fallible<()> {
-    let mut opened = 0;
+    let mut loosened = Loosened::default();
     for entry in fs::read_dir(out)? {
         let path = entry?.path();
         let Some(package) = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(".serde.rs"))
         else {
             continue;
         };
-        let serde = open_enums(&fs::read_to_string(&path)?, &mut opened)?;
+        let serde = loosen(&fs::read_to_string(&path)?, &mut loosened)?;
         let messages = out.join(format!("{package}.rs"));
         fs::write(&messages, fs::read_to_string(&messages)? + &serde)?;
     }
-    if opened == 0 {
-        return Err("no enum field in pbjson's code looks as expected: has its shape changed?".into());
+    // A shape that is gone altogether would go unnoticed below.
+    if loosened.enums == 0 || loosened.values == 0 || loosened.numbers == 0 || loosened.maps == 0 {
+        return Err("pbjson's code looks no longer as expected: see `loosen` in build.rs".into());
     }
     Ok(())
 }
 
-/// Makes every enum field read and write through `crate::proto::Open`: pbjson fails the whole message on an unknown
-/// enum name, but a newer Envoy's value must not cost the resource.
-fn open_enums(serde: &str, opened: &mut usize) -> Fallible<String> {
+/// How often each shape was found.
+#[derive(Default)]
+struct Loosened {
+    enums: usize,
+    values: usize,
+    numbers: usize,
+    maps: usize,
+}
+
+/// Makes every enum field read and write through `crate::proto::Open`, and every field take `null` for its default:
+/// pbjson fails the whole message on either, but neither may cost the resource.
+fn loosen(serde: &str, loosened: &mut Loosened) -> Fallible<String> {
+    const VALUE: (&str, &str) = ("= Some(map_.next_value()?);", "= map_.next_value()?;");
+    const NUMBER: (&str, &str) = (
+        "Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)",
+        "map_.next_value::<Option<::pbjson::private::NumberDeserialize<_>>>()?.map(|x| x.0)",
+    );
+    const MAP: &str = "map_.next_value::<std::collections::BTreeMap<_, _>>()?";
+
     let mut out = String::with_capacity(serde.len() + serde.len() / 64);
     let mut lines = serde.lines().peekable();
     while let Some(line) = lines.next() {
         let failure = lines.next_if(|next| next.trim_start().starts_with(".map_err(|_| serde::ser::Error::custom("));
-        let line = match failure {
-            Some(failure) => open_write(line, failure).ok_or_else(|| unexpected(line))?,
-            None if line.contains(" as i32") => open_read(line).ok_or_else(|| unexpected(line))?,
+        let line = if let Some(failure) = failure {
+            loosened.enums += 1;
+            open_write(line, failure).ok_or_else(|| unexpected(line))?
+        } else if line.contains(" as i32") {
+            loosened.enums += 1;
+            open_read(line).ok_or_else(|| unexpected(line))?
+        } else if line.ends_with("= Some(") && lines.next_if(|next| next.trim_start() == MAP).is_some() {
+            loosened.maps += 1;
+            lines.next_if(|next| next.trim_start() == ");").ok_or_else(|| unexpected(line))?;
+            line.replace("Some(", "map_.next_value()?;")
+        } else {
+            loosened.values += usize::from(line.contains(VALUE.0));
+            loosened.numbers += usize::from(line.contains(NUMBER.0));
             // A map's entries are copied before they are written: keep them in order.
-            None => line.replace("std::collections::HashMap<_, _> =", "std::collections::BTreeMap<_, _> ="),
+            let line = line.replace("std::collections::HashMap<_, _> =", "std::collections::BTreeMap<_, _> =");
+            line.replace(VALUE.0, VALUE.1).replace(NUMBER.0, NUMBER.1)
         };
         if [" as i32", "Invalid variant", "HashMap"].iter().any(|left| line.contains(left)) {
             return Err(unexpected(&line));
         }
-        *opened += usize::from(line.contains(OPEN));
         out.push_str(&line);
         out.push('\n');
     }
