@@ -9,6 +9,7 @@ mod index;
 mod kind;
 mod legacy;
 mod origin;
+mod references;
 mod resource;
 mod route_table;
 mod runtime;
@@ -24,6 +25,7 @@ use rayon::prelude::*;
 pub use decode::{DecodeError, decode, decode_any, string_value, type_of};
 pub use kind::{Kind, State};
 pub use origin::Origin;
+pub use references::{Reference, ReferenceTarget, references};
 pub use resource::{Envelope, Resource, UpdateFailure};
 pub use route_table::{RouteTable, VirtualHostEntry};
 pub use runtime::Version;
@@ -310,10 +312,14 @@ impl Proxy {
         name: &str,
     ) -> Option<(&Resource<RouteConfiguration>, Result<&RouteTable, &DecodeError>)> {
         let resource = self.routes.named(self, Kind::Route, name)?;
+        Some((resource, self.table_of(resource)?))
+    }
+
+    /// The table of one of [`routes`](Self::routes), of which several may share a name; `None` for any other.
+    pub fn table_of(&self, resource: &Resource<RouteConfiguration>) -> Option<Result<&RouteTable, &DecodeError>> {
         let nth = self.routes().iter().position(|route| std::ptr::eq(route, resource))?;
         let tables = self.route_tables.get_or_init(|| self.routes().iter().map(|_| OnceLock::new()).collect());
-        let table = tables.get(nth)?.get_or_init(|| RouteTable::read(&self.source, resource));
-        Some((resource, table.as_ref()))
+        Some(tables.get(nth)?.get_or_init(|| RouteTable::read(&self.source, resource)).as_ref())
     }
 
     /// Whether the dump has a section of that kind: if not, its resources are not known, rather than none.

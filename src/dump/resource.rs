@@ -1,5 +1,6 @@
 //! A resource of a dump: what is known of it without decoding, and its message once asked for.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -64,7 +65,23 @@ impl<T: Message> Resource<T> {
     ///
     /// When the text isn't JSON, or not of the message's shape.
     pub fn get(&self) -> Result<&T, &DecodeError> {
-        self.message.get_or_init(|| decode(self.raw()).map_err(|error| error.at(self.origin()))).as_ref()
+        self.message.get_or_init(|| self.read()).as_ref()
+    }
+
+    /// The same for one look at many: what isn't decoded yet isn't kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn decode(&self) -> Result<Cow<'_, T>, DecodeError> {
+        match self.message.get() {
+            Some(known) => known.as_ref().map(Cow::Borrowed).map_err(Clone::clone),
+            None => self.read().map(Cow::Owned),
+        }
+    }
+
+    fn read(&self) -> Result<T, DecodeError> {
+        decode(self.raw()).map_err(|error| error.at(self.origin()))
     }
 }
 
@@ -114,6 +131,18 @@ impl<T> Resource<T> {
 
     pub(super) fn lifted_text(&self) -> &OnceLock<Option<Vec<u8>>> {
         &self.lifted
+    }
+
+    /// JSON path from the root of the document.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Name of the list's element, which for a scope is that of its set of scoped routes.
+    #[must_use]
+    pub fn set_name(&self) -> Option<String> {
+        let bytes = self.source.slice(0..self.entry.end);
+        Some(peek_name(bytes, self.entry.start, self.kind)).filter(|name| !name.is_empty())
     }
 
     /// Version, time and rejection.

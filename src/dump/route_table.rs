@@ -2,6 +2,7 @@
 //!
 //! A route configuration of a large mesh holds thousands of virtual hosts; a request needs one.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -32,8 +33,18 @@ pub struct VirtualHostEntry {
     pub name: String,
     /// Domains as written.
     pub domains: Vec<String>,
-    text: Option<(Arc<Source>, Range<usize>)>,
+    /// `None` if it came decoded.
+    text: Option<Text>,
     message: OnceLock<Result<VirtualHost, DecodeError>>,
+}
+
+/// Where a virtual host stands; thousands share the path of their list.
+#[derive(Debug)]
+struct Text {
+    source: Arc<Source>,
+    range: Range<usize>,
+    list: Arc<str>,
+    nth: usize,
 }
 
 impl VirtualHostEntry {
@@ -50,13 +61,43 @@ impl VirtualHostEntry {
     ///
     /// When its text isn't of the message's shape.
     pub fn get(&self) -> Result<&VirtualHost, &DecodeError> {
-        self.message
-            .get_or_init(|| {
-                let (source, range) = self.text.as_ref().ok_or_else(DecodeError::without_text)?;
-                decode(source.slice(range.clone()))
-                    .map_err(|error| error.at(Origin::new(Arc::clone(source), range.clone(), String::new())))
-            })
-            .as_ref()
+        self.message.get_or_init(|| self.read()).as_ref()
+    }
+
+    /// The same for one look at many: what isn't decoded yet isn't kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn decode(&self) -> Result<Cow<'_, VirtualHost>, DecodeError> {
+        match self.message.get() {
+            Some(known) => known.as_ref().map(Cow::Borrowed).map_err(Clone::clone),
+            None => self.read().map(Cow::Owned),
+        }
+    }
+
+    /// Its JSON text; empty if it came decoded.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        self.text.as_ref().map(|text| text.source.slice(text.range.clone())).unwrap_or_default()
+    }
+
+    /// Where it stands; `None` if it is a part of a message that was decoded whole.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        let text = self.text.as_ref()?;
+        let path = format!("{}[{}]", text.list, text.nth);
+        Some(Origin::new(Arc::clone(&text.source), text.range.clone(), path))
+    }
+
+    fn read(&self) -> Result<VirtualHost, DecodeError> {
+        if self.text.is_none() {
+            return Err(DecodeError::without_text());
+        }
+        decode(self.raw()).map_err(|error| match self.origin() {
+            Some(origin) => error.at(origin),
+            None => error,
+        })
     }
 }
 
@@ -78,9 +119,11 @@ impl RouteTable {
         }
         let mut shell = Vec::from(*b"{");
         let mut hosts = Vec::new();
+        let mut member = String::new();
         let bytes = source.slice(0..range.end);
         let walked = Scanner::new(bytes, range.start).object(|scanner, key| {
             if snake(&key) == "virtual_hosts" && scanner.peek()? == b'[' {
+                member = key.into_owned();
                 return scanner.array(|scanner, _| {
                     hosts.push(scanner.skip()?);
                     Ok(())
@@ -101,15 +144,21 @@ impl RouteTable {
             return resource.get().map(|config| Self::of(config.clone())).map_err(Clone::clone);
         }
         let config = decode(&shell).map_err(|error| error.at(resource.origin()))?;
-        let virtual_hosts = hosts.into_par_iter().with_min_len(64).map(|range| entry(source, range)).collect();
+        let list: Arc<str> = format!("{}.{member}", resource.path()).into();
+        let virtual_hosts = hosts
+            .into_par_iter()
+            .enumerate()
+            .with_min_len(64)
+            .map(|(nth, range)| entry(Text { source: Arc::clone(source), range, list: Arc::clone(&list), nth }))
+            .collect();
         Ok(Self { config, virtual_hosts })
     }
 }
 
 /// Reads name and domains, which stand before the routes, and stops there.
-fn entry(source: &Arc<Source>, range: Range<usize>) -> VirtualHostEntry {
+fn entry(place: Text) -> VirtualHostEntry {
     let (mut name, mut domains) = (None, None);
-    let _ = Scanner::new(source.slice(0..range.end), range.start).object(|scanner, key| {
+    let _ = Scanner::new(place.source.slice(0..place.range.end), place.range.start).object(|scanner, key| {
         match key.as_ref() {
             "name" if scanner.peek()? == b'"' => name = Some(text(scanner.string()?).into_owned()),
             "domains" if scanner.peek()? == b'[' => {
@@ -130,7 +179,7 @@ fn entry(source: &Arc<Source>, range: Range<usize>) -> VirtualHostEntry {
     VirtualHostEntry {
         name: name.unwrap_or_default(),
         domains: domains.unwrap_or_default(),
-        text: Some((Arc::clone(source), range)),
+        text: Some(place),
         message: OnceLock::new(),
     }
 }
