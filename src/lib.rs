@@ -12,6 +12,8 @@ pub mod dump;
 
 pub mod inventory;
 
+pub mod graph;
+
 pub mod trace;
 
 pub mod render;
