@@ -3,7 +3,7 @@
 use super::hash::{RequestHash, Weighted};
 use super::hosts::{Group, Health, Member, Priority};
 use super::policy::{Hashing, LocalityMode, Picker, Policy};
-use super::priority::{Availability, Loads, loads};
+use super::priority::{Availability, Loads, settled};
 use super::zone;
 use crate::trace::walk::Walk;
 
@@ -32,7 +32,8 @@ pub(super) struct Chooser<'a> {
 impl Chooser<'_> {
     /// Chooses a host; `None` is Envoy's "no healthy upstream".
     pub(super) fn choose<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
-        let loads = loads(set, self.policy.panic_threshold);
+        let (set, loads) = settled(walk, set, self.policy.panic_threshold, self.name);
+        let set = set.as_ref();
         match &self.policy.picker {
             Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => self.by_hash(walk, set, &loads, hashing),
             Picker::Unknown(_) | Picker::ClusterProvided => self.any(walk, set),

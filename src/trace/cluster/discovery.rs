@@ -3,12 +3,12 @@
 use std::fmt;
 
 use super::address::name_of;
-use super::hosts::{Priority, of_assignment, of_cluster_status};
+use super::hosts::{Priority, Surroundings, of_assignment, of_cluster_status};
 use super::{HostAddress, hosts};
 use crate::dump::type_of;
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
-use crate::proto::envoy::config::core::v3::{HealthStatus, Locality};
+use crate::proto::envoy::config::core::v3::HealthStatus;
 use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use crate::proto::envoy::extensions::clusters::dns::v3::DnsCluster;
@@ -138,29 +138,29 @@ fn dumped_assignment<'a>(cx: &Context<'a>, cluster: &Cluster) -> Option<&'a Clus
 
 /// The hosts of a cluster that holds some itself.
 pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery) -> Hosts<'a> {
-    let own = cx.proxy.node().and_then(|node| node.locality.as_ref());
+    let around = &Surroundings::of(cx);
     let live = cx.proxy.cluster_status(&cluster.name);
     let name = &cluster.name;
     let has_section = cx.proxy.has_endpoints_section();
     let found = assignment(cx, cluster);
     match (kind, found) {
         (_, Some((assignment, true))) => {
-            let set = of_assignment(assignment, live, own);
+            let set = of_assignment(assignment, live, around);
             // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.
             let is_plain = live.is_none() && !assignment.endpoints.iter().any(is_health_printed);
             checked(cluster, set, is_plain)
         }
         (Discovery::Static, Some((assignment, false))) => {
-            checked(cluster, of_assignment(assignment, live, own), live.is_none())
+            checked(cluster, of_assignment(assignment, live, around), live.is_none())
         }
         (Discovery::StrictDns | Discovery::LogicalDns, Some((assignment, false))) => match live {
-            Some(live) => Hosts::Known(of_cluster_status(live, own)),
-            None => unresolved(cluster, assignment, own),
+            Some(live) => Hosts::Known(of_cluster_status(live, around)),
+            None => unresolved(cluster, assignment, around),
         },
-        (Discovery::Static, None) => Hosts::Known(no_hosts(own)),
-        (Discovery::Eds, _) if has_section => Hosts::Known(no_hosts(own)),
-        (_, _) if live.is_some() => Hosts::Known(live.map(|live| of_cluster_status(live, own)).unwrap_or_default()),
-        (Discovery::StrictDns | Discovery::LogicalDns, None) => Hosts::Known(no_hosts(own)),
+        (Discovery::Static, None) => Hosts::Known(no_hosts(around)),
+        (Discovery::Eds, _) if has_section => Hosts::Known(no_hosts(around)),
+        (_, _) if live.is_some() => Hosts::Known(live.map(|live| of_cluster_status(live, around)).unwrap_or_default()),
+        (Discovery::StrictDns | Discovery::LogicalDns, None) => Hosts::Known(no_hosts(around)),
         (Discovery::Eds, _) => {
             Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} (no EDS section in the dump)"))
         }
@@ -168,9 +168,9 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
     }
 }
 
-fn no_hosts<'a>(own: Option<&Locality>) -> Vec<Priority<'a>> {
+fn no_hosts<'a>(around: &Surroundings<'_>) -> Vec<Priority<'a>> {
     static NONE: std::sync::LazyLock<ClusterLoadAssignment> = std::sync::LazyLock::new(ClusterLoadAssignment::default);
-    of_assignment(&NONE, None, own)
+    of_assignment(&NONE, None, around)
 }
 
 fn is_health_printed(locality: &crate::proto::envoy::config::endpoint::v3::LocalityLbEndpoints) -> bool {
@@ -187,8 +187,8 @@ fn checked<'a>(cluster: &Cluster, set: Vec<Priority<'a>>, is_health_missing: boo
 }
 
 /// DNS names: only an address that is written as one is known.
-fn unresolved<'a>(cluster: &Cluster, assignment: &'a ClusterLoadAssignment, own: Option<&Locality>) -> Hosts<'a> {
-    let set = of_assignment(assignment, None, own);
+fn unresolved<'a>(cluster: &Cluster, assignment: &'a ClusterLoadAssignment, around: &Surroundings<'_>) -> Hosts<'a> {
+    let set = of_assignment(assignment, None, around);
     let members = || set.iter().flat_map(|priority| &priority.members);
     if members().all(|member: &hosts::Member<'_>| member.host_address() != HostAddress::Unknown) {
         return checked(cluster, set, true);

@@ -45,11 +45,11 @@ pub(super) fn choose(
         });
     }
     // A name that was resolved before stands among the hosts.
-    let own = cx.proxy.node().and_then(|node| node.locality.as_ref());
+    let around = &hosts::Surroundings::of(cx);
     let live = cx.proxy.cluster_status(&cluster.name);
     let known = match discovery::assignment(cx, cluster) {
-        Some((assignment, true)) => hosts::of_assignment(assignment, live, own),
-        _ => live.map(|live| hosts::of_cluster_status(live, own)).unwrap_or_default(),
+        Some((assignment, true)) => hosts::of_assignment(assignment, live, around),
+        _ => live.map(|live| hosts::of_cluster_status(live, around)).unwrap_or_default(),
     };
     let name = format!("{host}:{port}");
     let mut members = known.iter().flat_map(|priority| &priority.members);

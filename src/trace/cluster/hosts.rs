@@ -9,6 +9,7 @@ use crate::proto::envoy::config::core::v3::{Address, HealthStatus, Locality, Met
 use crate::proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use crate::proto::envoy::config::endpoint::v3::locality_lb_endpoints::LbConfig;
 use crate::proto::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
+use crate::trace::context::Context;
 
 /// Envoy's three classes of hosts (semantics §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,10 @@ pub(super) struct Member<'a> {
     pub(super) locality_metadata: Option<&'a Metadata>,
     pub(super) weight: u64,
     pub(super) health: Health,
-    /// Not counted when availability is computed: its first health check is outstanding.
+    /// Not counted when availability is computed: it is draining, or its first health check is outstanding.
     pub(super) excluded: bool,
+    /// Whether it may be draining: a dump prints that as unhealthy.
+    pub(super) may_drain: bool,
     /// Why it isn't healthy.
     pub(super) fault: &'static str,
     pub(super) locality: Option<&'a Locality>,
@@ -75,6 +78,25 @@ pub(super) struct Priority<'a> {
     pub(super) by_weight: bool,
 }
 
+/// What Envoy knows besides the endpoints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    /// The proxy's own locality.
+    pub(super) own: Option<&'a Locality>,
+    /// Whether draining hosts don't count when availability is computed (Envoy 1.30).
+    pub(super) excludes_draining: bool,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn of(cx: &Context<'a>) -> Self {
+        Self {
+            own: cx.proxy.node().and_then(|node| node.locality.as_ref()),
+            excludes_draining: cx
+                .guard("envoy.reloadable_features.exclude_host_in_eds_status_draining", cx.is_at_least(30)),
+        }
+    }
+}
+
 /// What an assignment says about all priorities.
 #[derive(Debug, Clone, Copy)]
 struct Common {
@@ -87,7 +109,7 @@ struct Common {
 pub(super) fn of_assignment<'a>(
     assignment: &'a ClusterLoadAssignment,
     live: Option<&'a ClusterStatus>,
-    own: Option<&Locality>,
+    around: &Surroundings<'_>,
 ) -> Vec<Priority<'a>> {
     let policy = assignment.policy.as_ref();
     let common = Common {
@@ -109,9 +131,10 @@ pub(super) fn of_assignment<'a>(
             builder.weigh(locality.priority, place, u64::from(weight.value));
         }
         for (lb_endpoint, endpoint) in endpoints(assignment, locality) {
-            let (health, fault, excluded) = match endpoint.address.as_ref().and_then(|address| flags.get(address)) {
-                Some(flags) => of_flags(flags),
-                None => of_status(lb_endpoint.health_status()),
+            let flags = endpoint.address.as_ref().and_then(|address| flags.get(address));
+            let (health, fault, excluded) = match flags {
+                Some(flags) => of_flags(flags, around),
+                None => of_status(lb_endpoint.health_status(), around),
             };
             builder.add(
                 locality.priority,
@@ -123,20 +146,24 @@ pub(super) fn of_assignment<'a>(
                     weight: lb_endpoint.load_balancing_weight.map_or(1, |weight| u64::from(weight.value).max(1)),
                     health,
                     excluded,
+                    may_drain: flags.is_none()
+                        && around.excludes_draining
+                        && lb_endpoint.health_status() == HealthStatus::Unhealthy,
                     fault,
                     locality: locality.locality.as_ref(),
                 },
             );
         }
     }
-    builder.finish(common, own)
+    builder.finish(common, around.own)
 }
 
 /// The hosts that `/clusters` lists; their metadata and the weights of localities aren't there.
-pub(super) fn of_cluster_status<'a>(status: &'a ClusterStatus, own: Option<&Locality>) -> Vec<Priority<'a>> {
+pub(super) fn of_cluster_status<'a>(status: &'a ClusterStatus, around: &Surroundings<'_>) -> Vec<Priority<'a>> {
     let mut builder = Builder::default();
     for host in &status.host_statuses {
-        let (health, fault, excluded) = host.health_status.as_ref().map_or((Health::Healthy, "", false), of_flags);
+        let (health, fault, excluded) =
+            host.health_status.as_ref().map_or((Health::Healthy, "", false), |f| of_flags(f, around));
         builder.add(
             host.priority,
             Member {
@@ -147,12 +174,13 @@ pub(super) fn of_cluster_status<'a>(status: &'a ClusterStatus, own: Option<&Loca
                 weight: u64::from(host.weight).max(1),
                 health,
                 excluded,
+                may_drain: false,
                 fault,
                 locality: host.locality.as_ref(),
             },
         );
     }
-    builder.finish(Common { overprovisioning: 140, by_weight: false }, own)
+    builder.finish(Common { overprovisioning: 140, by_weight: false }, around.own)
 }
 
 fn no_metadata() -> &'static BTreeMap<String, Struct> {
@@ -178,32 +206,29 @@ fn endpoints<'a>(
     })
 }
 
-fn of_status(status: HealthStatus) -> (Health, &'static str, bool) {
+fn of_status(status: HealthStatus, around: &Surroundings<'_>) -> (Health, &'static str, bool) {
     match status {
         HealthStatus::Unknown | HealthStatus::Healthy => (Health::Healthy, "", false),
         HealthStatus::Unhealthy => (Health::Unhealthy, "unhealthy", false),
-        HealthStatus::Draining => (Health::Unhealthy, "draining", false),
+        HealthStatus::Draining => (Health::Unhealthy, "draining", around.excludes_draining),
         HealthStatus::Timeout => (Health::Unhealthy, "its health check timed out", false),
         HealthStatus::Degraded => (Health::Degraded, "degraded", false),
     }
 }
 
-fn of_flags(flags: &HostHealthStatus) -> (Health, &'static str, bool) {
-    let excluded = flags.pending_active_hc || flags.excluded_via_immediate_hc_fail;
+fn of_flags(flags: &HostHealthStatus, around: &Surroundings<'_>) -> (Health, &'static str, bool) {
+    let (by_eds, fault, excluded) = of_status(flags.eds_health_status(), around);
+    let excluded = excluded || flags.pending_active_hc || flags.excluded_via_immediate_hc_fail;
     let (health, fault) = if flags.failed_active_health_check {
         (Health::Unhealthy, "fails its active health check")
     } else if flags.failed_outlier_check {
         (Health::Unhealthy, "ejected by outlier detection")
+    } else if by_eds == Health::Healthy && flags.failed_active_degraded_check {
+        (Health::Degraded, "degraded by its active health check")
+    } else if by_eds == Health::Healthy && flags.failed_degraded_outlier_detection {
+        (Health::Degraded, "degraded by outlier detection")
     } else {
-        match of_status(flags.eds_health_status()) {
-            (Health::Healthy, ..) if flags.failed_active_degraded_check => {
-                (Health::Degraded, "degraded by its active health check")
-            }
-            (Health::Healthy, ..) if flags.failed_degraded_outlier_detection => {
-                (Health::Degraded, "degraded by outlier detection")
-            }
-            (health, fault, _) => (health, fault),
-        }
+        (by_eds, fault)
     };
     (health, fault, excluded)
 }
@@ -276,6 +301,15 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The same hosts with those that may be draining taken out of what counts.
+pub(super) fn with_draining<'a>(set: &[Priority<'a>]) -> Vec<Priority<'a>> {
+    let mut set = set.to_vec();
+    for member in set.iter_mut().flat_map(|priority| &mut priority.members) {
+        member.excluded |= member.may_drain;
+    }
+    set
+}
+
 impl<'a> Priority<'a> {
     /// The same priority with only the members that `keep` wants; groups stay, empty or not.
     pub(super) fn filter(&self, keep: impl Fn(&Member<'a>) -> bool) -> Self {
@@ -304,6 +338,10 @@ impl<'a> Priority<'a> {
 pub(super) mod tests {
     use super::*;
 
+    pub(in super::super) fn anywhere() -> Surroundings<'static> {
+        Surroundings { own: None, excludes_draining: true }
+    }
+
     pub(in super::super) fn assignment(json: &str) -> ClusterLoadAssignment {
         serde_json::from_str(json).unwrap()
     }
@@ -317,7 +355,7 @@ pub(super) mod tests {
                 {"load_balancing_weight": 7, "priority": 2, "lb_endpoints": [{"endpoint": {}, "health_status": "DEGRADED"}]}]}"#,
         );
         let own = Locality { region: "r".into(), zone: "b".into(), sub_zone: String::new() };
-        let set = of_assignment(&assignment, None, Some(&own));
+        let set = of_assignment(&assignment, None, &Surroundings { own: Some(&own), excludes_draining: true });
         assert_eq!(set.len(), 3);
         let groups: Vec<_> = set[0].groups.iter().map(|g| (g.members.as_slice(), g.weight, g.is_local)).collect();
         assert_eq!(groups, [(&[0][..], 3, true), (&[1, 2][..], 0, false)]);
@@ -340,7 +378,7 @@ pub(super) mod tests {
                 "health_status": {"eds_health_status": "HEALTHY", "failed_active_degraded_check": true}}]}"#,
         )
         .unwrap();
-        let set = of_assignment(&assignment, Some(&status), None);
+        let set = of_assignment(&assignment, Some(&status), &anywhere());
         assert_eq!(set[0].members[0].health, Health::Degraded);
         assert_eq!(set[0].members[1].health, Health::Unhealthy);
     }

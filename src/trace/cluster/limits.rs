@@ -2,6 +2,7 @@
 //!
 //! Requests are looked at one by one, so a limit that leaves room for one refuses none (semantics §6.6).
 
+use super::Failure;
 use super::policy::number;
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::cluster::v3::circuit_breakers::Thresholds;
@@ -12,9 +13,7 @@ use crate::trace::matcher::fraction::{happens, share};
 use crate::trace::outcome::Disposition;
 use crate::trace::walk::Walk;
 
-use super::Failure;
-
-/// Whether a share of requests, or all, is refused before a host is chosen.
+/// Whether a share of HTTP requests, or all, is refused before a host is chosen.
 pub(super) fn refused(
     cx: &Context<'_>,
     walk: &mut Walk,
@@ -52,25 +51,46 @@ pub(super) fn refused(
     None
 }
 
-/// Whether the cluster's circuit breakers are closed to a first request (HTTP) or connection (TCP).
-pub(super) fn overflows(
+/// Whether a circuit breaker of the cluster refuses a connection of a TCP proxy before a host is chosen.
+pub(super) fn refuses_connection(cx: &Context<'_>, cluster: &Cluster) -> Option<Failure> {
+    let name = "max_connections";
+    (limit(cx, cluster, RoutingPriority::Default, name) == 0).then(|| overflow(RoutingPriority::Default, name))
+}
+
+/// Whether a circuit breaker of the host's cluster refuses a first request (HTTP) or connection (TCP).
+///
+/// `max_connections` isn't among them: a pool always opens its first connection.
+pub(super) fn refuses_host(
     cx: &Context<'_>,
     cluster: &Cluster,
     priority: RoutingPriority,
     is_http: bool,
+    host: &str,
 ) -> Option<Failure> {
-    // An HTTP pool always opens its first connection, whatever max_connections says; a TCP proxy asks first.
-    let names: &[&str] =
-        if is_http { &["max_pending_requests", "max_requests"] } else { &["max_connections", "max_pending_requests"] };
-    let name = names.iter().find(|name| limit(cx, cluster, priority, name) == 0)?;
-    Some(Failure {
+    let is_zero = |name: &str| limit(cx, cluster, priority, name) == 0;
+    if is_http && is_zero("max_connection_pools") {
+        let why = "max_connection_pools of the circuit breaker is 0".to_owned();
+        return Some(Failure::no_healthy_upstream(why));
+    }
+    if is_zero("max_pending_requests") {
+        let failure = overflow(priority, "max_pending_requests");
+        // A TCP proxy counts it as an attempt that failed.
+        return Some(if is_http { failure } else { Failure { flags: vec!["URX"], details: "", ..failure } });
+    }
+    // By then the request has a connection, so the host is logged.
+    let refuses = is_http && is_zero("max_requests");
+    refuses.then(|| Failure { host: Some(host.to_owned()), ..overflow(priority, "max_requests") })
+}
+
+fn overflow(priority: RoutingPriority, name: &str) -> Failure {
+    Failure {
         disposition: Disposition::Overflow,
         flags: vec!["UO"],
         details: "upstream_reset_before_response_started",
         host: None,
         why: format!("{name} of the circuit breaker for priority {} is 0", priority.as_str_name()),
         retriable: false,
-    })
+    }
 }
 
 /// Whether a request of this priority may be retried at all.
@@ -100,8 +120,13 @@ fn limit(cx: &Context<'_>, cluster: &Cluster, priority: RoutingPriority, name: &
         "max_pending_requests" => thresholds.and_then(|thresholds| thresholds.max_pending_requests),
         "max_requests" => thresholds.and_then(|thresholds| thresholds.max_requests),
         "max_retries" => thresholds.and_then(|thresholds| thresholds.max_retries),
+        "max_connection_pools" => thresholds.and_then(|thresholds| thresholds.max_connection_pools),
         _ => None,
     };
-    let default = if name == "max_retries" { 3 } else { 1024 };
+    let default = match name {
+        "max_retries" => 3,
+        "max_connection_pools" => u64::MAX,
+        _ => 1024,
+    };
     runtime.unwrap_or(configured.map_or(default, |limit| u64::from(limit.value)))
 }

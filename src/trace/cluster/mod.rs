@@ -133,21 +133,24 @@ pub(crate) fn select(cx: &Context<'_>, walk: &mut Walk, cluster: &str, input: &B
         Err(failure) => return Selection::Failure(failure),
     };
     walk.step(describe(cx, resource, message));
-    let assignment = discovery::assignment(cx, message).map(|(assignment, _)| assignment);
-    if let Some(failure) = limits::refused(cx, walk, message, assignment) {
-        return Selection::Failure(failure);
-    }
     let is_http = input.stream.is_some();
-    if !is_http && let Some(failure) = limits::overflows(cx, message, input.priority, is_http) {
+    let refused = if is_http {
+        let assignment = discovery::assignment(cx, message).map(|(assignment, _)| assignment);
+        limits::refused(cx, walk, message, assignment)
+    } else {
+        limits::refuses_connection(cx, message)
+    };
+    if let Some(failure) = refused {
         return Selection::Failure(failure);
     }
     let host = match choose(cx, walk, message, input) {
         Ok(host) => host,
         Err(failure) => return Selection::Failure(failure),
     };
-    // The circuit breakers are those of the cluster that the host is in.
+    // These circuit breakers are those of the cluster that the host is in.
     let member = cx.proxy.cluster(&host.cluster).and_then(|resource| resource.get().ok()).unwrap_or(message);
-    if is_http && let Some(failure) = limits::overflows(cx, member, input.priority, is_http) {
+    let address = host.address.to_string();
+    if let Some(failure) = limits::refuses_host(cx, member, input.priority, is_http, &address) {
         return Selection::Failure(failure);
     }
     if let HostAddress::Internal { listener, .. } = &host.address
@@ -157,7 +160,7 @@ pub(crate) fn select(cx: &Context<'_>, walk: &mut Walk, cluster: &str, input: &B
             disposition: Disposition::ConnectFailure,
             flags: vec!["UF"],
             details: "upstream_reset_before_response_started",
-            host: Some(host.address.to_string()),
+            host: Some(address),
             why,
             retriable: true,
         });

@@ -1,6 +1,9 @@
 //! How load spreads over priorities: availability, overprovisioning, panic (semantics §6.4).
 
-use super::hosts::{Health, Priority};
+use std::borrow::Cow;
+
+use super::hosts::{Health, Priority, with_draining};
+use crate::trace::walk::Walk;
 
 /// Load of each priority in percent; healthy and degraded together are 100.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,6 +120,28 @@ pub(super) fn loads(priorities: &[Priority<'_>], threshold: u64) -> Loads {
     loads
 }
 
+/// The hosts, and the load of each priority. Draining hosts don't count, but a dump shows them as unhealthy: where that
+/// makes a difference, either is assumed.
+pub(super) fn settled<'s, 'a>(
+    walk: &mut Walk,
+    set: &'s [Priority<'a>],
+    threshold: u64,
+    cluster: &str,
+) -> (Cow<'s, [Priority<'a>]>, Loads) {
+    let as_printed = loads(set, threshold);
+    if !set.iter().flat_map(|priority| &priority.members).any(|member| member.may_drain) {
+        return (Cow::Borrowed(set), as_printed);
+    }
+    let draining = with_draining(set);
+    let if_draining = loads(&draining, threshold);
+    let reason = format!("whether the unhealthy endpoints of cluster {cluster} are draining (no /clusters)");
+    if if_draining == as_printed || walk.assume_bool(&reason) {
+        (Cow::Borrowed(set), as_printed)
+    } else {
+        (Cow::Owned(draining), if_draining)
+    }
+}
+
 /// When all priorities panic, load follows the number of hosts.
 fn spread_by_number(priorities: &[Priority<'_>], loads: &mut Loads) {
     let total: u64 = priorities.iter().map(|priority| counts(priority).hosts).sum();
@@ -135,7 +160,7 @@ fn spread_by_number(priorities: &[Priority<'_>], loads: &mut Loads) {
 #[cfg(test)]
 mod tests {
     use super::super::hosts::of_assignment;
-    use super::super::hosts::tests::assignment;
+    use super::super::hosts::tests::{anywhere, assignment};
     use super::*;
 
     /// One text a priority: `h` healthy, `d` degraded, `u` unhealthy.
@@ -157,7 +182,7 @@ mod tests {
             })
             .collect();
         let assignment = assignment(&format!(r#"{{"endpoints": [{}]}}"#, groups.join(",")));
-        let loads = loads(&of_assignment(&assignment, None, None), threshold);
+        let loads = loads(&of_assignment(&assignment, None, &anywhere()), threshold);
         assert_eq!(loads, Loads { healthy: healthy.into(), degraded: degraded.into(), panic: panic.into() });
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::balance::{Chooser, Pick};
-use super::hosts::{Member, Priority};
+use super::hosts::{Group, Member, Priority};
 use super::policy::{Fallback, SelectorFallback, SubsetConfig};
 use super::transport_socket::{labels_match, same};
 use crate::proto::Struct;
@@ -146,15 +146,19 @@ impl<'h> Subsets<'_, 'h> {
         })
     }
 
-    /// A subset of one host: the first of the first priority that has one, healthy or not.
+    /// A subset of one host: the first of the first priority that has one, healthy or not. The dump keeps the order of
+    /// hosts within a locality only.
     fn single(&self, walk: &mut Walk, belongs: &dyn Fn(&Member<'_>) -> bool, criteria: &Criteria) -> Option<Pick<'h>> {
-        let hosts = |priority: &Priority<'h>| -> Vec<Member<'h>> {
-            priority.members.iter().filter(|member| belongs(member)).copied().collect()
+        let firsts = |priority: &Priority<'h>| -> Vec<Member<'h>> {
+            let of_group = |group: &Group| {
+                let mut members = group.members.iter().filter_map(|nth| priority.members.get(*nth).copied());
+                members.find(|member| belongs(member))
+            };
+            priority.groups.iter().filter_map(of_group).collect()
         };
-        let hosts = self.set.iter().map(hosts).find(|hosts| !hosts.is_empty())?;
-        // Of several, the first that Envoy came across.
-        let nth =
-            if hosts.len() > 1 { walk.undecided("single_host_per_subset with several hosts", hosts.len()) } else { 0 };
+        let hosts = self.set.iter().map(firsts).find(|hosts| !hosts.is_empty())?;
+        let key = format!("single_host_per_subset {} of cluster {}", describe(criteria), self.chooser.name);
+        let nth = if hosts.len() > 1 { walk.undecided(&key, hosts.len()) } else { 0 };
         let why = format!("subset {}, of which single_host_per_subset makes one host", describe(criteria));
         Some(Pick { host: *hosts.get(nth)?, why, passed_over: Vec::new() })
     }
