@@ -24,6 +24,7 @@ mod network;
 mod outcome;
 mod path;
 mod provenance;
+mod rate_limit;
 mod rbac;
 mod request;
 mod route;

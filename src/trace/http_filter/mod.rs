@@ -3,10 +3,22 @@
 //! One file a filter. The connection manager calls [`decode_headers`] for each filter of its list in order; the first
 //! that replies ends the walk.
 
+mod cors;
+mod csrf;
 mod effect;
+mod ext_authz;
+mod fault;
+mod jwt_authn;
 mod level;
+mod local_ratelimit;
+mod ratelimit;
 mod rbac;
 mod set_filter_state;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -127,6 +139,17 @@ impl Call<'_> {
     fn run(&self, walk: &mut Walk, stream: &mut Stream) -> Verdict {
         let type_name = self.type_name();
         match type_name.as_ref() {
+            "envoy.extensions.filters.http.cors.v3.Cors" => cors::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => csrf::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => ext_authz::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.fault.v3.HTTPFault" => fault::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
+                jwt_authn::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+                local_ratelimit::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.ratelimit.v3.RateLimit" => ratelimit::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.rbac.v3.RBAC" => rbac::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
                 set_filter_state::decode_headers(self, walk, stream)
