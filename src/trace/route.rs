@@ -122,15 +122,14 @@ pub(crate) fn choose<'a>(
     let mut passed = Vec::new();
     if let Some(matcher) = &vhost.matcher {
         let subject = Subject { connection: &stream.connection, stream: Some(stream) };
-        let chosen =
-            tree::evaluate(cx, walk, matcher, subject).and_then(|action| of_action(cx, walk, config, &action, stream));
-        let position = chosen
-            .as_ref()
-            .and_then(|route| super::matcher_routes::number(vhost, route))
-            .map(|n| format!("m{n}"))
-            .unwrap_or_default();
+        let action = tree::evaluate(cx, walk, matcher, subject);
+        let chosen = action.as_ref().and_then(|action| of_action(cx, walk, config, action, stream));
+        let number = action
+            .zip(chosen.as_ref())
+            .and_then(|(action, (nth, _))| super::matcher_routes::number(cx, vhost, &action, *nth));
+        let position = number.map(|number| format!("m{number}")).unwrap_or_default();
         return Choice {
-            route: chosen.map(RouteRef::Decoded),
+            route: chosen.map(|(_, route)| RouteRef::Decoded(route)),
             position,
             passed: Passed(passed),
             path: ".matcher".to_owned(),
@@ -154,26 +153,28 @@ pub(crate) fn choose<'a>(
     Choice { route: None, position: String::new(), passed: Passed(passed), path: String::new() }
 }
 
-/// The route that an action of `virtual_host.matcher` gives; its own match must pass, too.
+/// The route that an action of `virtual_host.matcher` gives, and its place in the action's list; its own match must
+/// pass, too.
 fn of_action(
     cx: &Context<'_>,
     walk: &mut Walk,
     config: &RouteConfiguration,
     action: &crate::proto::xds::core::v3::TypedExtensionConfig,
     stream: &Stream,
-) -> Option<std::sync::Arc<Route>> {
+) -> Option<(usize, std::sync::Arc<Route>)> {
     let any = action.typed_config.as_ref()?;
     let mut fits = |route: &Route| {
         route.r#match.as_ref().is_some_and(|criteria| mismatch(cx, walk, config, criteria, stream).is_none())
     };
     match type_of(any).as_ref() {
         "envoy.config.route.v3.Route" => {
-            let route = crate::dump::decode_any::<Route>(any).ok()?;
-            fits(&route).then(|| std::sync::Arc::new(route))
+            let route = cx.cache.decode::<Route>(any).ok()?;
+            fits(&route).then_some((0, route))
         }
         "envoy.config.route.v3.RouteList" => {
-            let list = crate::dump::decode_any::<RouteList>(any).ok()?;
-            list.routes.into_iter().find(fits).map(std::sync::Arc::new)
+            let list = cx.cache.decode::<RouteList>(any).ok()?;
+            let (nth, route) = list.routes.iter().enumerate().find(|(_, route)| fits(route))?;
+            Some((nth, std::sync::Arc::new(route.clone())))
         }
         other => {
             walk.missing(format!("virtual host matcher: action {other} isn't a route"));
