@@ -443,12 +443,17 @@ fn act(hop: &Hop<'_>, walk: &mut Walk, selected: &Selected<'_>, stream: &mut Str
             local_reply(walk, stream, reply);
         }
         Some(Action::DirectResponse(response)) => {
+            let status = u16::try_from(response.status).unwrap_or_default();
+            // A created or moved resource is named: the request's own URL, as nothing rewrites it.
+            let names = status == 201 || (300..400).contains(&status);
+            let own = crate::proto::envoy::config::route::v3::RedirectAction::default();
+            let location = names.then(|| action::location(&hop.cx, walk, &own, route.r#match.as_ref(), stream));
             let reply = LocalReply {
-                status: u16::try_from(response.status).unwrap_or_default(),
+                status,
                 flags: Vec::new(),
                 details: "direct_response".to_owned(),
                 disposition: Disposition::DirectResponse,
-                location: None,
+                location,
                 why: "the route answers by itself".to_owned(),
             };
             local_reply(walk, stream, reply);
