@@ -15,6 +15,7 @@ mod limits;
 mod original_dst;
 mod policy;
 mod priority;
+mod side_call;
 mod subset;
 mod transport_socket;
 mod zone;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use address::HostAddress;
 pub(crate) use limits::allows_retry;
+pub(crate) use side_call::unreachable;
 pub(crate) use transport_socket::{SocketKind, Tls, UpstreamSocket};
 
 use self::balance::{Chooser, Pick};
