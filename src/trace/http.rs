@@ -116,7 +116,9 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
         return Some(headers);
     }
     let allow_absolute = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).is_none_or(|v| v.value);
-    match codec::http1(request, allow_absolute, connection.tls, &mut headers) {
+    let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
+    let settings = codec::Settings { allow_absolute_url: allow_absolute, is_plain_edge: is_edge && !connection.tls };
+    match codec::http1(request, settings, &mut headers) {
         Ok(()) => Some(headers),
         Err(error) => {
             failed(error.status, Some(error.details), &error.why);
