@@ -489,8 +489,8 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             walk.outcome.cluster = (!is_missing).then(|| name.clone());
             walk.outcome.upstream_host.clone_from(&failure.host);
             let mut flags = failure.flags.clone();
-            if failure.retriable && upstream::retries_connect_failure(&hop.cx, action, selected, &name) {
-                flags.push("URX");
+            if failure.retriable {
+                flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name));
             }
             let disposition = if name == "BlackHoleCluster" { Disposition::BlackHole } else { failure.disposition };
             let reply = LocalReply {

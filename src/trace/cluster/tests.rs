@@ -128,7 +128,7 @@ fn dns_names_need_an_answer_and_addresses_do_not() {
 fn panic_depends_on_the_threshold() {
     let sick = with(endpoint("10.0.0.1:80"), json!({"health_status": "UNHEALTHY"}));
     let proxy = proxy(json!([
-        {"name": "default", "load_assignment": assignment(&[sick.clone()])},
+        {"name": "default", "load_assignment": assignment(std::slice::from_ref(&sick))},
         {"name": "off", "load_assignment": assignment(&[sick]), "common_lb_config": {"healthy_panic_threshold": {}}}]));
     check(&proxy, "default", &http(), &["10.0.0.1:80"]);
     check(&proxy, "off", &http(), &["UH"]);
