@@ -117,6 +117,7 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
     }
     let allow_absolute = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).is_none_or(|v| v.value);
     let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
+    let is_edge = is_edge && hcm.xff_num_trusted_hops == 0;
     let settings = codec::Settings { allow_absolute_url: allow_absolute, is_plain_edge: is_edge && !connection.tls };
     match codec::http1(request, settings, &mut headers) {
         Ok(()) => Some(headers),
