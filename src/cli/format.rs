@@ -15,9 +15,14 @@ pub(super) enum Format {
     Yaml,
     /// One line of JSON for each request.
     Jsonl,
+    /// A drawing for Graphviz.
+    Dot,
+    /// A drawing for Markdown.
+    Mermaid,
 }
 
-const ALL: [Format; 5] = [Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl];
+const ALL: [Format; 7] =
+    [Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl, Format::Dot, Format::Mermaid];
 
 impl Format {
     fn name(self) -> &'static str {
@@ -27,6 +32,8 @@ impl Format {
             Self::Json => "json",
             Self::Yaml => "yaml",
             Self::Jsonl => "jsonl",
+            Self::Dot => "dot",
+            Self::Mermaid => "mermaid",
         }
     }
 

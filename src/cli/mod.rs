@@ -7,6 +7,7 @@
 mod completions;
 mod error;
 mod format;
+mod graph;
 mod input;
 mod manual;
 mod proxy_config;
@@ -48,6 +49,7 @@ pub struct Cli {
 enum Command {
     Summary(summary::SummaryArgs),
     ProxyConfig(proxy_config::ProxyConfigArgs),
+    Graph(graph::GraphArgs),
     Completions(completions::CompletionsArgs),
     Manual(manual::ManualArgs),
 }
@@ -92,6 +94,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match &cli.command {
         Command::Summary(args) => summary::run(&mut ui, args),
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args),
+        Command::Graph(args) => graph::run(&mut ui, args),
         Command::Completions(args) => completions::run(&mut ui, args),
         Command::Manual(args) => manual::run(&mut ui, args),
     };

@@ -280,7 +280,8 @@ impl EdgeKind {
     }
 
     /// Whether the cluster serves Envoy itself rather than a request's way; such clusters are often static.
-    pub(super) fn is_service(self) -> bool {
+    #[must_use]
+    pub fn is_service(self) -> bool {
         matches!(
             self,
             Self::ExtAuthz

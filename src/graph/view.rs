@@ -21,6 +21,8 @@ pub struct View {
 /// A node of a view.
 #[derive(Debug, Clone)]
 pub struct ViewNode {
+    /// Its place in the graph.
+    pub node: NodeId,
     /// `kind:name`, unique in the graph.
     pub id: String,
     /// What it is.
@@ -80,6 +82,7 @@ impl Graph {
                 }
             }
             view.nodes.push(ViewNode {
+                node: *id,
                 id: node.id(),
                 kind: node.kind,
                 name: node.name.to_string(),

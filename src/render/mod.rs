@@ -4,10 +4,13 @@
 //! where the terminal can't or the user doesn't want them. Nothing here knows of files, flags or terminals. The text
 //! form of an answer shows nothing that its JSON lacks.
 
+mod dot;
 mod escape;
 mod exchange;
 mod flow;
+mod graph;
 mod json;
+mod mermaid;
 mod proxy_config;
 mod style;
 mod summary;
@@ -15,9 +18,12 @@ mod table;
 mod trace;
 mod words;
 
+pub use dot::dot;
 pub use escape::escape;
 pub use exchange::{OutcomeAnswer, RejectedAnswer, RequestAnswer, StepAnswer, TraceAnswer};
+pub use graph::{DanglingAnswer, EdgeAnswer, GraphAnswer, NodeAnswer};
 pub use json::{compact, pretty, yaml};
+pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
     clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief, listeners_wide, routes,
     routes_brief, routes_wide,
