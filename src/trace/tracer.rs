@@ -33,9 +33,9 @@ impl<'a> Tracer<'a> {
     pub fn trace(&self, request: &Request) -> Trace {
         let cx = Context { proxy: self.proxy, cache: &self.cache };
         let derived = request.connect.is_none().then(|| destination::derive(&cx, request));
-        let (request, steps) = match derived {
-            Some(derived) => (derived.request, derived.steps),
-            None => (request.clone(), Vec::new()),
+        let (request, steps, stands_for) = match derived {
+            Some(derived) => (derived.request, derived.steps, derived.stands_for),
+            None => (request.clone(), Vec::new(), None),
         };
         let mut taken = Vec::new();
         let (branches, unknown) = explore(|walk| {
@@ -47,6 +47,13 @@ impl<'a> Tracer<'a> {
             };
             let hop = Hop { cx, session: &self.session, bytes: Bytes::Client(&request), depth: 0 };
             network::connect(&hop, walk, to);
+            if let Some(host) = &stands_for
+                && walk.outcome.upstream_host.as_deref() == Some(to.to_string().as_str())
+            {
+                // An address that was made up must not come out as an answer.
+                walk.outcome.upstream_host = None;
+                walk.missing(format!("the address of {host}: give it with --to ADDRESS:PORT"));
+            }
             taken.push(std::mem::take(&mut walk.consumed));
         });
         self.session.keep(&taken);
