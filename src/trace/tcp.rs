@@ -77,9 +77,10 @@ pub(crate) fn serve(
     }
     walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });
     let request = hop.bytes.request();
-    // What is inside a TLS connection that isn't ended here stays unread.
+    // What is inside a TLS connection that isn't ended here stays unread. A tunnel (tunneling_config) hands the bytes on
+    // as they are.
     let is_readable = !hop.bytes.is_tls() || connection.tls;
-    if is_readable && request.protocol != Protocol::Tcp && proxy.tunneling_config.is_none() {
+    if is_readable && request.protocol != Protocol::Tcp {
         walk.outcome.status = Some(200);
         walk.outcome.upstream_path = Some(request.path.clone());
         walk.outcome.upstream_authority = Some(request.authority.clone().unwrap_or_default());
@@ -91,7 +92,11 @@ pub(crate) fn http_result(walk: &mut Walk, follow: impl FnOnce(&mut Walk)) {
     let outer = std::mem::take(&mut walk.outcome);
     follow(walk);
     let inner = std::mem::replace(&mut walk.outcome, outer);
-    walk.outcome.disposition = inner.disposition;
+    // Where the next hop takes it from the connection, this hop has chosen the endpoint.
+    walk.outcome.disposition = match inner.disposition {
+        Some(Disposition::PassthroughOriginalDst) => Some(Disposition::Endpoint),
+        other => other,
+    };
     walk.outcome.status = inner.status;
     walk.outcome.upstream_path = inner.upstream_path;
     walk.outcome.upstream_authority = inner.upstream_authority;
