@@ -2,6 +2,7 @@
 
 use super::cluster::{self, Balance, HostAddress, Selection};
 use super::network::{self, Hop};
+use super::network_filter::Denial;
 use super::outcome::{Disposition, Step};
 use super::request::{Connection, Protocol};
 use super::upstream;
@@ -14,14 +15,14 @@ use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy:
 /// Filter state that names the cluster of a connection (sni_cluster, set_filter_state).
 pub(crate) const CLUSTER_KEY: &str = "envoy.tcp_proxy.cluster";
 
-/// Forwards the connection; `denied` is what network RBAC says once the first byte arrives.
+/// Forwards the connection; `denied` is what a filter before it says once the first byte arrives.
 pub(crate) fn serve(
     hop: &Hop<'_>,
     walk: &mut Walk,
     proxy: &TcpProxy,
     origin: Origin,
     connection: &Connection,
-    denied: Option<String>,
+    denied: Option<Denial>,
 ) {
     let (name, metadata, why) = match cluster_name(walk, proxy, connection) {
         Some(chosen) => chosen,
@@ -60,8 +61,8 @@ pub(crate) fn serve(
     };
     walk.outcome.cluster = Some(name);
     walk.outcome.upstream_host = upstream::shown(&host.address);
-    if let Some(termination) = denied {
-        network::deny(walk, termination);
+    if let Some(denial) = denied {
+        denial.end(walk, true);
         return;
     }
     let original = host.is_original_destination;
