@@ -392,6 +392,10 @@ fn filters(
             Verdict::Continue => {}
             Verdict::ContinueWithNewRoute => again = true,
             Verdict::Reply(reply) => {
+                let step = || Step::new("http filter", &filter.name, &reply.why);
+                if reply.disposition != Disposition::Redirect && walk.passes_over(step) {
+                    continue;
+                }
                 local_reply(walk, stream, reply);
                 return None;
             }

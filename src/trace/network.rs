@@ -126,6 +126,9 @@ fn handshake(
     };
     let fails = |walk: &mut Walk, why: &str| {
         walk.step(Step::new("TLS", "handshake fails", why).at(origin.clone()));
+        if walk.passes_over(|| Step::new("TLS", "handshake fails", why)) {
+            return true;
+        }
         walk.end(Disposition::TlsMismatch);
         false
     };
@@ -251,6 +254,9 @@ fn run_filters(
 ) {
     let mut denied: Option<Denial> = None;
     for (index, filter) in chosen.chain.filters.iter().enumerate() {
+        if denied.is_some() && walk.passes_over(|| Step::new("network filter", "denied", "")) {
+            denied = None;
+        }
         let origin = origin.clone().within(&format!(".filters[{index}]"));
         let Some(config) = config_of(hop, walk, filter) else { continue };
         let type_name = type_of(&config).into_owned();
