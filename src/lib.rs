@@ -10,9 +10,9 @@ pub mod input;
 
 pub mod dump;
 
-pub mod inventory;
-
 pub mod graph;
+
+pub mod inventory;
 
 pub mod trace;
 

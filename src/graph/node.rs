@@ -20,7 +20,7 @@ pub enum NodeKind {
     RouteConfiguration,
     /// A virtual host: `<route configuration>/<virtual host>`.
     VirtualHost,
-    /// A route: `<route configuration>/<virtual host>/<index>`, as `trace` names it.
+    /// A route: `<route configuration>/<virtual host>/<index>`, as `trace` names it; `m<number>` inside a matcher.
     Route,
     /// A cluster in one state.
     Cluster,

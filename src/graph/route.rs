@@ -100,7 +100,7 @@ fn virtual_host(config: &str, host: &VirtualHost, presence: Presence, origin: &O
         collect(matcher, &mut routes, 0);
         for (nth, route) in routes.iter().enumerate() {
             let origin = origin.clone().within(".matcher");
-            add_route(&mut fragment, format!("{name}/{nth}"), route, presence, origin);
+            add_route(&mut fragment, format!("{name}/m{nth}"), route, presence, origin);
         }
     }
     fragment

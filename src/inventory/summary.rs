@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::dump::{Kind, Origin, Proxy, Resource, State};
+use crate::graph::Graph;
 use crate::proto::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 
 /// The summary of one proxy.
@@ -210,6 +211,7 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
     for kind in &kinds {
         attention.extend(kind.attention.iter().cloned());
     }
+    attention.extend(dangling(proxy));
     attention.extend(absent(proxy));
     attention.extend(expiring(proxy, as_of));
     Summary {
@@ -324,6 +326,12 @@ fn fact<T>(resource: &Resource<T>) -> Fact {
         updated: time,
         attention,
     }
+}
+
+/// References that lead nowhere.
+fn dangling(proxy: &Proxy) -> impl Iterator<Item = Attention> {
+    let all = Graph::build(proxy).dangling();
+    all.into_iter().map(|one| Attention::new("dangling", one.text, one.origin.as_ref()))
 }
 
 /// Sections that a whole dump has and this one hasn't.
