@@ -4,14 +4,10 @@
 //! decoded late: opening a dump finds where each resource stands; a resource becomes its prost message when it is
 //! asked for. JSON parsing never leaves this room and `input`.
 
-mod admin;
-mod counts;
 mod decode;
 mod index;
 mod kind;
 mod legacy;
-mod load;
-mod marks;
 mod origin;
 mod references;
 mod resource;
@@ -19,18 +15,15 @@ mod route_table;
 mod runtime;
 mod scan;
 mod sensitive;
-mod text;
 mod view;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-pub use counts::{Counts, ListenerCounts, Sources, States};
 pub use decode::{DecodeError, decode, decode_any, string_value, type_of};
 pub use kind::{Kind, State};
-pub use load::LoadError;
 pub use origin::Origin;
 pub use references::{Reference, ReferenceTarget, references};
 pub use resource::{Envelope, Resource, UpdateFailure};
@@ -38,8 +31,9 @@ pub use route_table::{RouteTable, VirtualHostEntry};
 pub use runtime::Version;
 pub use sensitive::{REDACTED, redact};
 
-use crate::input::{Artifact, ArtifactKind};
-use crate::proto::envoy::admin::v3 as pb;
+use crate::input::{Artifact, ArtifactKind, Source};
+use crate::proto::Message;
+use crate::proto::envoy::admin::v3 as admin;
 use crate::proto::envoy::config::bootstrap::v3::Bootstrap;
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::core::v3::{Node, TypedExtensionConfig};
@@ -47,13 +41,13 @@ use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::config::listener::v3::Listener;
 use crate::proto::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration};
 use crate::proto::envoy::extensions::transport_sockets::tls::v3::Secret;
-use admin::Companions;
-use text::Document;
+use index::{Index, IndexError, List};
 
 /// A proxy: what its dump, and the other admin answers beside it, say about it.
 #[derive(Debug)]
 pub struct Proxy {
-    document: Arc<Document>,
+    source: Arc<Source>,
+    index: Index,
     warnings: Vec<String>,
     listeners: Resources<Listener>,
     routes: Resources<RouteConfiguration>,
@@ -66,6 +60,45 @@ pub struct Proxy {
     bootstrap: OnceLock<Option<Result<Bootstrap, DecodeError>>>,
     runtime: OnceLock<BTreeMap<String, serde_json::Value>>,
     admin: Companions,
+}
+
+/// The other admin answers of the same proxy.
+#[derive(Debug, Default)]
+struct Companions {
+    cluster_statuses: Option<ClusterStatuses>,
+    listeners: Option<admin::Listeners>,
+    server_info: Option<admin::ServerInfo>,
+    certificates: Option<admin::Certificates>,
+    init_dump: Option<admin::UnreadyTargetsDumps>,
+    runtime: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Live status of clusters, in the order of `/clusters`.
+#[derive(Debug, Default)]
+struct ClusterStatuses {
+    all: Vec<admin::ClusterStatus>,
+    by_name: HashMap<String, usize>,
+}
+
+impl ClusterStatuses {
+    fn new(all: Vec<admin::ClusterStatus>) -> Self {
+        let by_name = all.iter().enumerate().map(|(nth, status)| (status.name.clone(), nth)).collect();
+        Self { all, by_name }
+    }
+}
+
+/// No proxy can be made of the input.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}{}: {message}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct LoadError {
+    /// The file.
+    pub file: String,
+    /// Line where it stops being readable.
+    pub line: Option<usize>,
+    /// What is wrong, with the JSON path.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
 }
 
 /// The resources of one kind, found on first use.
@@ -84,13 +117,12 @@ impl<T> Default for Resources<T> {
 impl<T: Send> Resources<T> {
     fn all(&self, proxy: &Proxy, kind: Kind) -> &[Resource<T>] {
         self.all.get_or_init(|| {
-            let lists = proxy.document.index.lists.iter().enumerate().filter(|(_, list)| list.kind == kind);
-            let places = lists.flat_map(|(nth, list)| (0..list.elements.len()).map(move |element| (nth, element)));
-            let places: Vec<(usize, usize)> = places.collect();
-            let mut all: Vec<Resource<T>> = places
-                .into_par_iter()
-                .with_min_len(256)
-                .flat_map_iter(|place| resource::resources(&proxy.document, place))
+            let mut all: Vec<Resource<T>> = proxy
+                .index
+                .lists
+                .iter()
+                .filter(|list| list.kind == kind)
+                .flat_map(|list| read_list(&proxy.source, list))
                 .collect();
             if kind == Kind::Listener {
                 join_rejections(&mut all);
@@ -116,16 +148,26 @@ impl<T: Send> Resources<T> {
     }
 }
 
+fn read_list<T: Send>(source: &Arc<Source>, list: &List) -> Vec<Resource<T>> {
+    (0..list.elements.len())
+        .into_par_iter()
+        .with_min_len(256)
+        .flat_map_iter(|nth| resource::resources(source, list, nth))
+        .collect()
+}
+
 /// A rejected listener is listed twice: under its name, and again without one. The second says nothing new.
 fn join_rejections<T>(all: &mut Vec<Resource<T>>) {
-    let mut seen = HashSet::new();
+    let mut seen: Vec<String> = Vec::new();
     all.retain(|resource| {
         if resource.state != State::Error {
             return true;
         }
         let failed = resource.envelope().error.as_ref().and_then(|error| error.failed_name.clone()).unwrap_or_default();
         let name = if resource.name.is_empty() { failed } else { resource.name.clone() };
-        seen.insert(name)
+        let first = !seen.contains(&name);
+        seen.push(name);
+        first
     });
 }
 
@@ -145,18 +187,37 @@ impl Proxy {
                 hint: Some("put the proxy's config_dump.json into the same folder and pass the folder".to_owned()),
             });
         };
-        let document = Document::new(Arc::clone(&dump.source), dump.start);
-        let document = document.map_err(|error| load::load_error(&dump.source, error))?;
-        let mut warnings = load::warnings(&document, dump.start);
+        let source = Arc::clone(&dump.source);
+        let index = index::index(source.bytes(), dump.start).map_err(|error| load_error(&source, &error))?;
+        let mut warnings = Vec::new();
+        if dump.start > 0 {
+            warnings.push(format!("{}: {} bytes before the document were skipped", source.file(), dump.start));
+        }
+        if let Some(cut) = &index.cut {
+            let whole: usize = index.lists.iter().map(|list| list.elements.len()).sum();
+            let line = source.line(cut.offset).map(|line| format!(":{line}")).unwrap_or_default();
+            warnings.push(format!(
+                "{}{line}: the text ends inside {}; the {whole} resources before it are used, that one and all that followed are lost",
+                source.file(),
+                if cut.path.is_empty() { "the document" } else { &cut.path },
+            ));
+        }
+        if index.trailing > 0 {
+            warnings.push(format!("{}: {} bytes after the document were skipped", source.file(), index.trailing));
+        }
+        for (path, what) in &index.unknown {
+            warnings.push(format!("{}: {path}: no known section or resource: {what}", source.file()));
+        }
         let mut admin = Companions::default();
-        admin.add_statuses(&document);
-        for artifact in artifacts.iter().filter(|artifact| !std::ptr::eq(*artifact, dump)) {
+        admin.add_statuses(&source, &index);
+        for artifact in artifacts {
             if let Err(warning) = admin.add(artifact) {
                 warnings.push(warning);
             }
         }
         Ok(Self {
-            document: Arc::new(document),
+            source,
+            index,
             warnings,
             listeners: Resources::default(),
             routes: Resources::default(),
@@ -175,7 +236,7 @@ impl Proxy {
     /// Name of the dump's file.
     #[must_use]
     pub fn file(&self) -> &str {
-        self.document.text.source().file()
+        self.source.file()
     }
 
     /// What was skipped, lost or not understood while loading.
@@ -258,14 +319,14 @@ impl Proxy {
     pub fn table_of(&self, resource: &Resource<RouteConfiguration>) -> Option<Result<&RouteTable, &DecodeError>> {
         let nth = self.routes().iter().position(|route| std::ptr::eq(route, resource))?;
         let tables = self.route_tables.get_or_init(|| self.routes().iter().map(|_| OnceLock::new()).collect());
-        Some(tables.get(nth)?.get_or_init(|| RouteTable::read(resource)).as_ref())
+        Some(tables.get(nth)?.get_or_init(|| RouteTable::read(&self.source, resource)).as_ref())
     }
 
     /// Whether the dump has a section of that kind: if not, its resources are not known, rather than none.
     #[must_use]
     pub fn has_section(&self, kind: Kind) -> bool {
-        self.document.index.lists.iter().any(|list| list.kind == kind)
-            || self.document.index.sections.iter().any(|s| s.kind == Some(kind))
+        self.index.lists.iter().any(|list| list.kind == kind)
+            || self.index.sections.iter().any(|s| s.kind == Some(kind))
     }
 
     /// Whether the dump was taken with `include_eds`.
@@ -276,39 +337,29 @@ impl Proxy {
 
     /// Sections with their xDS version: kind, type URL, version.
     pub fn sections(&self) -> impl Iterator<Item = (Option<Kind>, &str, Option<&str>)> {
-        self.document.index.sections.iter().map(|s| (s.kind, s.type_url.as_str(), s.version.as_deref()))
+        self.index.sections.iter().map(|s| (s.kind, s.type_url.as_str(), s.version.as_deref()))
     }
 
-    /// Elements of the dump that are no known resource: JSON path, and type URL if it has one.
+    /// Elements of the dump that are no known resource: JSON path and type URL.
     pub fn unknown_elements(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.document.index.unknown.iter().map(|unknown| (unknown.path.as_str(), unknown.type_url.as_str()))
+        self.index.unknown.iter().map(|(path, what)| (path.as_str(), what.as_str()))
     }
 
     /// The bootstrap.
     pub fn bootstrap(&self) -> Option<Result<&Bootstrap, &DecodeError>> {
         let decoded = self.bootstrap.get_or_init(|| {
-            let (range, path) = self.document.index.bootstrap.clone()?;
-            let text = &self.document.text;
-            Some(decode(text.slice(range.clone())).map_err(|error| error.at(text.origin(range, path))))
+            let (range, path) = self.index.bootstrap.as_ref()?;
+            let origin = Origin::new(Arc::clone(&self.source), range.clone(), path.clone());
+            Some(decode(self.source.slice(range.clone())).map_err(|error| error.at(origin)))
         });
         decoded.as_ref().map(Result::as_ref)
     }
 
-    /// The bootstrap's JSON text as it stands in the file and where that is. Not redacted: not for printing.
-    pub(crate) fn bootstrap_text(&self) -> Option<(&[u8], Origin)> {
-        let (range, path) = self.document.index.bootstrap.clone()?;
-        let text = &self.document.text;
-        Some((text.slice(range.clone()), text.origin(range, path)))
-    }
-
-    /// The bootstrap's JSON, redacted.
-    ///
-    /// # Errors
-    ///
-    /// When the text isn't JSON.
-    pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
-        let (text, origin) = self.bootstrap_text()?;
-        Some(serde_json::from_slice(&redact(text)).map_err(|error| DecodeError::of(&error).at(origin)))
+    /// The bootstrap's JSON text and where it stands.
+    #[must_use]
+    pub fn bootstrap_text(&self) -> Option<(&[u8], Origin)> {
+        let (range, path) = self.index.bootstrap.as_ref()?;
+        Some((self.source.slice(range.clone()), Origin::new(Arc::clone(&self.source), range.clone(), path.clone())))
     }
 
     /// Identity of the proxy: the bootstrap's node, else that of `server_info`.
@@ -319,13 +370,13 @@ impl Proxy {
 
     /// Live status of a cluster from `/clusters`, if that was captured.
     #[must_use]
-    pub fn cluster_status(&self, name: &str) -> Option<&pb::ClusterStatus> {
+    pub fn cluster_status(&self, name: &str) -> Option<&admin::ClusterStatus> {
         let statuses = self.admin.cluster_statuses.as_ref()?;
         statuses.all.get(*statuses.by_name.get(name)?)
     }
 
     /// Live status of all clusters, in the order of `/clusters`; nothing if that wasn't captured.
-    pub fn cluster_statuses(&self) -> impl Iterator<Item = &pb::ClusterStatus> {
+    pub fn cluster_statuses(&self) -> impl Iterator<Item = &admin::ClusterStatus> {
         self.admin.cluster_statuses.iter().flat_map(|statuses| &statuses.all)
     }
 
@@ -337,25 +388,69 @@ impl Proxy {
 
     /// `/listeners`, if captured.
     #[must_use]
-    pub fn listener_statuses(&self) -> Option<&pb::Listeners> {
+    pub fn listener_statuses(&self) -> Option<&admin::Listeners> {
         self.admin.listeners.as_ref()
     }
 
     /// `/server_info`, if captured.
     #[must_use]
-    pub fn server_info(&self) -> Option<&pb::ServerInfo> {
+    pub fn server_info(&self) -> Option<&admin::ServerInfo> {
         self.admin.server_info.as_ref()
     }
 
     /// `/certs`, if captured.
     #[must_use]
-    pub fn certificates(&self) -> Option<&pb::Certificates> {
+    pub fn certificates(&self) -> Option<&admin::Certificates> {
         self.admin.certificates.as_ref()
     }
 
     /// `/init_dump`, if captured.
     #[must_use]
-    pub fn init_dump(&self) -> Option<&pb::UnreadyTargetsDumps> {
+    pub fn init_dump(&self) -> Option<&admin::UnreadyTargetsDumps> {
         self.admin.init_dump.as_ref()
+    }
+}
+
+fn load_error(source: &Arc<Source>, error: &IndexError) -> LoadError {
+    let (line, hint) = match error {
+        IndexError::Syntax { error, .. } => (source.line(error.offset()), None),
+        IndexError::Nothing(_) => (
+            None,
+            Some("pass a config_dump, a resource printed by istioctl proxy-config -o json, or a bootstrap".to_owned()),
+        ),
+    };
+    LoadError { file: source.file().to_owned(), line, message: error.to_string(), hint }
+}
+
+impl Companions {
+    fn add(&mut self, artifact: &Artifact) -> Result<(), String> {
+        let bytes = artifact.source.bytes().get(artifact.start..).unwrap_or_default();
+        let file = artifact.source.file();
+        fn read<T: Message>(file: &str, bytes: &[u8]) -> Result<Option<T>, String> {
+            decode(bytes).map(Some).map_err(|error| format!("{file}: {error}"))
+        }
+        match &artifact.kind {
+            ArtifactKind::Dump => {}
+            ArtifactKind::Clusters => {
+                let clusters: Option<admin::Clusters> = read(file, bytes)?;
+                self.cluster_statuses = Some(ClusterStatuses::new(clusters.unwrap_or_default().cluster_statuses));
+            }
+            ArtifactKind::Listeners => self.listeners = read(file, bytes)?,
+            ArtifactKind::ServerInfo => self.server_info = read(file, bytes)?,
+            ArtifactKind::Certs => self.certificates = read(file, bytes)?,
+            ArtifactKind::InitDump => self.init_dump = read(file, bytes)?,
+            ArtifactKind::Runtime => self.runtime = Some(runtime::entries(bytes)),
+            ArtifactKind::Unusable(reason) => return Err(format!("{file}: not used: {reason}")),
+        }
+        Ok(())
+    }
+
+    /// Cluster statuses that stand in the dump's own file (`istioctl proxy-config endpoints -o json`).
+    fn add_statuses(&mut self, source: &Source, index: &Index) {
+        if index.cluster_statuses.is_empty() {
+            return;
+        }
+        let statuses = index.cluster_statuses.iter().filter_map(|range| decode(source.slice(range.clone())).ok());
+        self.cluster_statuses = Some(ClusterStatuses::new(statuses.collect()));
     }
 }

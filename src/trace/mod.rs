@@ -21,7 +21,6 @@ mod listener;
 mod matcher;
 mod matcher_routes;
 mod network;
-mod network_filter;
 mod outcome;
 mod path;
 mod provenance;
