@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::marks::Marks;
 use super::origin::Origin;
 use super::{legacy, sensitive};
 use crate::proto::{Any, Message};
@@ -13,6 +14,8 @@ pub struct DecodeError {
     message: String,
     /// JSON path from the start of the resource.
     path: String,
+    /// Where the text stops being JSON, from the start of the resource.
+    byte: Option<usize>,
     origin: Option<Box<Origin>>,
 }
 
@@ -21,17 +24,21 @@ impl DecodeError {
     #[must_use]
     pub fn at(mut self, origin: Origin) -> Self {
         let path = if self.path.is_empty() { String::new() } else { format!(".{}", self.path) };
-        self.origin = Some(Box::new(origin.within(&path)));
+        let origin = origin.within(&path);
+        self.origin = Some(Box::new(match self.byte {
+            Some(byte) => origin.at_byte(byte),
+            None => origin,
+        }));
         self
     }
 
     /// An error without a place yet.
     pub(super) fn of(error: &impl std::fmt::Display) -> Self {
-        Self { message: error.to_string(), path: String::new(), origin: None }
+        Self { message: error.to_string(), path: String::new(), byte: None, origin: None }
     }
 
     pub(super) fn without_text() -> Self {
-        Self { message: "no text".to_owned(), path: String::new(), origin: None }
+        Self { message: "no text".to_owned(), path: String::new(), byte: None, origin: None }
     }
 
     /// Where the resource stands, if known.
@@ -42,6 +49,7 @@ impl DecodeError {
 
     fn place(&self) -> String {
         match &self.origin {
+            Some(origin) if origin.line().is_none() => format!("{origin}: "),
             Some(origin) => format!("{origin}: {}: ", origin.path()),
             None if self.path.is_empty() => String::new(),
             None => format!("{}: ", self.path),
@@ -55,11 +63,15 @@ impl DecodeError {
 ///
 /// When the text isn't JSON or not of the message's shape. Unknown fields, types and enum values are no error.
 pub fn decode<T: Message>(json: &[u8]) -> Result<T, DecodeError> {
-    let json = sensitive::redact(json);
-    if legacy::needs_lift(&json) {
-        return decode_lifted(&json, T::full_name().as_str());
-    }
-    serde_json::from_slice(&json).or_else(|_| diagnose(&json))
+    let marks = Marks::of(json);
+    let json = if marks.sensitive { sensitive::redact_marked(json) } else { Cow::Borrowed(json) };
+    let decoded =
+        if marks.legacy { decode_lifted(&json) } else { serde_json::from_slice(&json).or_else(|_| diagnose(&json)) };
+    decoded.map_err(|error| match json {
+        Cow::Borrowed(_) => error,
+        // Bytes of a copy are elsewhere in the dump.
+        Cow::Owned(_) => DecodeError { byte: None, ..error },
+    })
 }
 
 /// Decodes the message in an `Any`, or in the `TypedStruct` that wraps it.
@@ -68,15 +80,10 @@ pub fn decode<T: Message>(json: &[u8]) -> Result<T, DecodeError> {
 ///
 /// As [`decode`].
 pub fn decode_any<T: Message>(any: &Any) -> Result<T, DecodeError> {
-    let json = sensitive::redact(&any.value);
-    let json = match typed_struct(any, &json)? {
-        Some(inner) => Cow::Owned(inner),
-        None => json,
-    };
-    if legacy::needs_lift(&json) {
-        return decode_lifted(&json, T::full_name().as_str());
+    match typed_struct(any, &any.value)? {
+        Some(inner) => decode(&inner),
+        None => decode(&any.value),
     }
-    serde_json::from_slice(&json).or_else(|_| diagnose(&json))
 }
 
 /// Text of a `google.protobuf.StringValue`, whose JSON form in an `Any` is a member `value`.
@@ -101,12 +108,12 @@ pub fn type_of(any: &Any) -> Cow<'_, str> {
         && let Ok(value) = serde_json::from_slice::<TypedStruct>(&any.value)
     {
         let name = value.type_url.rsplit('/').next().unwrap_or_default().to_owned();
-        return Cow::Owned(legacy::lift_type(&name).map_or(name.clone(), str::to_owned));
+        return Cow::Owned(legacy::lift_type(&name).unwrap_or(name));
     }
-    legacy::lift_type(name).map_or(Cow::Borrowed(name), Cow::Borrowed)
+    legacy::lift_type(name).map_or(Cow::Borrowed(name), Cow::Owned)
 }
 
-fn is_typed_struct(name: &str) -> bool {
+pub(super) fn is_typed_struct(name: &str) -> bool {
     matches!(name, "udpa.type.v1.TypedStruct" | "xds.type.v3.TypedStruct")
 }
 
@@ -127,19 +134,28 @@ fn typed_struct(any: &Any, json: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> 
     Ok(Some(serde_json::Value::Object(wrapped.value).to_string().into_bytes()))
 }
 
-fn decode_lifted<T: Message>(json: &[u8], message: &str) -> Result<T, DecodeError> {
+fn decode_lifted<T: Message>(json: &[u8]) -> Result<T, DecodeError> {
     let mut value: serde_json::Value = serde_json::from_slice(json).or_else(|_| diagnose(json))?;
-    legacy::lift(&mut value, message);
+    legacy::lift(&mut value, &T::full_name());
     serde_path_to_error::deserialize(value).map_err(path_error)
 }
 
 /// Decodes once more, slower, to learn the JSON path of the fault.
 fn diagnose<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, DecodeError> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json)).map_err(path_error)
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json)).map_err(|error| {
+        let (line, column) = (error.inner().line(), error.inner().column());
+        let is_json = error.inner().is_data();
+        let before = line.checked_sub(2).and_then(|nth| memchr::memchr_iter(b'\n', json).nth(nth));
+        let byte = before.map_or(0, |newline| newline + 1) + column.saturating_sub(1);
+        DecodeError { byte: (!is_json && line > 0).then_some(byte), ..path_error(error) }
+    })
 }
 
 fn path_error(error: serde_path_to_error::Error<serde_json::Error>) -> DecodeError {
     let path = error.path().to_string();
     let path = if path == "." { String::new() } else { path };
-    DecodeError { message: error.into_inner().to_string(), path, origin: None }
+    let message = error.into_inner().to_string();
+    // The line is one of the resource's text, not of the file.
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned();
+    DecodeError { message, path, byte: None, origin: None }
 }

@@ -4,10 +4,14 @@
 //! decoded late: opening a dump finds where each resource stands; a resource becomes its prost message when it is
 //! asked for. JSON parsing never leaves this room and `input`.
 
+mod admin;
+mod counts;
 mod decode;
 mod index;
 mod kind;
 mod legacy;
+mod load;
+mod marks;
 mod origin;
 mod references;
 mod resource;
@@ -15,15 +19,18 @@ mod route_table;
 mod runtime;
 mod scan;
 mod sensitive;
+mod text;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+pub use counts::{Counts, ListenerCounts, Sources, States};
 pub use decode::{DecodeError, decode, decode_any, string_value, type_of};
 pub use kind::{Kind, State};
+pub use load::LoadError;
 pub use origin::Origin;
 pub use references::{Reference, ReferenceTarget, references};
 pub use resource::{Envelope, Resource, UpdateFailure};
@@ -31,9 +38,8 @@ pub use route_table::{RouteTable, VirtualHostEntry};
 pub use runtime::Version;
 pub use sensitive::{REDACTED, redact};
 
-use crate::input::{Artifact, ArtifactKind, Source};
-use crate::proto::Message;
-use crate::proto::envoy::admin::v3 as admin;
+use crate::input::{Artifact, ArtifactKind};
+use crate::proto::envoy::admin::v3 as pb;
 use crate::proto::envoy::config::bootstrap::v3::Bootstrap;
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::core::v3::{Node, TypedExtensionConfig};
@@ -41,13 +47,13 @@ use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::config::listener::v3::Listener;
 use crate::proto::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration};
 use crate::proto::envoy::extensions::transport_sockets::tls::v3::Secret;
-use index::{Index, IndexError, List};
+use admin::Companions;
+use text::Document;
 
 /// A proxy: what its dump, and the other admin answers beside it, say about it.
 #[derive(Debug)]
 pub struct Proxy {
-    source: Arc<Source>,
-    index: Index,
+    document: Arc<Document>,
     warnings: Vec<String>,
     listeners: Resources<Listener>,
     routes: Resources<RouteConfiguration>,
@@ -60,45 +66,6 @@ pub struct Proxy {
     bootstrap: OnceLock<Option<Result<Bootstrap, DecodeError>>>,
     runtime: OnceLock<BTreeMap<String, serde_json::Value>>,
     admin: Companions,
-}
-
-/// The other admin answers of the same proxy.
-#[derive(Debug, Default)]
-struct Companions {
-    cluster_statuses: Option<ClusterStatuses>,
-    listeners: Option<admin::Listeners>,
-    server_info: Option<admin::ServerInfo>,
-    certificates: Option<admin::Certificates>,
-    init_dump: Option<admin::UnreadyTargetsDumps>,
-    runtime: Option<BTreeMap<String, serde_json::Value>>,
-}
-
-/// Live status of clusters, in the order of `/clusters`.
-#[derive(Debug, Default)]
-struct ClusterStatuses {
-    all: Vec<admin::ClusterStatus>,
-    by_name: HashMap<String, usize>,
-}
-
-impl ClusterStatuses {
-    fn new(all: Vec<admin::ClusterStatus>) -> Self {
-        let by_name = all.iter().enumerate().map(|(nth, status)| (status.name.clone(), nth)).collect();
-        Self { all, by_name }
-    }
-}
-
-/// No proxy can be made of the input.
-#[derive(Debug, thiserror::Error)]
-#[error("{file}{}: {message}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
-pub struct LoadError {
-    /// The file.
-    pub file: String,
-    /// Line where it stops being readable.
-    pub line: Option<usize>,
-    /// What is wrong, with the JSON path.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
 }
 
 /// The resources of one kind, found on first use.
@@ -117,12 +84,13 @@ impl<T> Default for Resources<T> {
 impl<T: Send> Resources<T> {
     fn all(&self, proxy: &Proxy, kind: Kind) -> &[Resource<T>] {
         self.all.get_or_init(|| {
-            let mut all: Vec<Resource<T>> = proxy
-                .index
-                .lists
-                .iter()
-                .filter(|list| list.kind == kind)
-                .flat_map(|list| read_list(&proxy.source, list))
+            let lists = proxy.document.index.lists.iter().enumerate().filter(|(_, list)| list.kind == kind);
+            let places = lists.flat_map(|(nth, list)| (0..list.elements.len()).map(move |element| (nth, element)));
+            let places: Vec<(usize, usize)> = places.collect();
+            let mut all: Vec<Resource<T>> = places
+                .into_par_iter()
+                .with_min_len(256)
+                .flat_map_iter(|place| resource::resources(&proxy.document, place))
                 .collect();
             if kind == Kind::Listener {
                 join_rejections(&mut all);
@@ -148,26 +116,16 @@ impl<T: Send> Resources<T> {
     }
 }
 
-fn read_list<T: Send>(source: &Arc<Source>, list: &List) -> Vec<Resource<T>> {
-    (0..list.elements.len())
-        .into_par_iter()
-        .with_min_len(256)
-        .flat_map_iter(|nth| resource::resources(source, list, nth))
-        .collect()
-}
-
 /// A rejected listener is listed twice: under its name, and again without one. The second says nothing new.
 fn join_rejections<T>(all: &mut Vec<Resource<T>>) {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
     all.retain(|resource| {
         if resource.state != State::Error {
             return true;
         }
         let failed = resource.envelope().error.as_ref().and_then(|error| error.failed_name.clone()).unwrap_or_default();
         let name = if resource.name.is_empty() { failed } else { resource.name.clone() };
-        let first = !seen.contains(&name);
-        seen.push(name);
-        first
+        seen.insert(name)
     });
 }
 
@@ -187,37 +145,18 @@ impl Proxy {
                 hint: Some("put the proxy's config_dump.json into the same folder and pass the folder".to_owned()),
             });
         };
-        let source = Arc::clone(&dump.source);
-        let index = index::index(source.bytes(), dump.start).map_err(|error| load_error(&source, &error))?;
-        let mut warnings = Vec::new();
-        if dump.start > 0 {
-            warnings.push(format!("{}: {} bytes before the document were skipped", source.file(), dump.start));
-        }
-        if let Some(cut) = &index.cut {
-            let whole: usize = index.lists.iter().map(|list| list.elements.len()).sum();
-            let line = source.line(cut.offset).map(|line| format!(":{line}")).unwrap_or_default();
-            warnings.push(format!(
-                "{}{line}: the text ends inside {}; the {whole} resources before it are used, that one and all that followed are lost",
-                source.file(),
-                if cut.path.is_empty() { "the document" } else { &cut.path },
-            ));
-        }
-        if index.trailing > 0 {
-            warnings.push(format!("{}: {} bytes after the document were skipped", source.file(), index.trailing));
-        }
-        for (path, what) in &index.unknown {
-            warnings.push(format!("{}: {path}: no known section or resource: {what}", source.file()));
-        }
+        let document = Document::new(Arc::clone(&dump.source), dump.start);
+        let document = document.map_err(|error| load::load_error(&dump.source, error))?;
+        let mut warnings = load::warnings(&document, dump.start);
         let mut admin = Companions::default();
-        admin.add_statuses(&source, &index);
-        for artifact in artifacts {
+        admin.add_statuses(&document);
+        for artifact in artifacts.iter().filter(|artifact| !std::ptr::eq(*artifact, dump)) {
             if let Err(warning) = admin.add(artifact) {
                 warnings.push(warning);
             }
         }
         Ok(Self {
-            source,
-            index,
+            document: Arc::new(document),
             warnings,
             listeners: Resources::default(),
             routes: Resources::default(),
@@ -236,7 +175,7 @@ impl Proxy {
     /// Name of the dump's file.
     #[must_use]
     pub fn file(&self) -> &str {
-        self.source.file()
+        self.document.text.source().file()
     }
 
     /// What was skipped, lost or not understood while loading.
@@ -319,14 +258,14 @@ impl Proxy {
     pub fn table_of(&self, resource: &Resource<RouteConfiguration>) -> Option<Result<&RouteTable, &DecodeError>> {
         let nth = self.routes().iter().position(|route| std::ptr::eq(route, resource))?;
         let tables = self.route_tables.get_or_init(|| self.routes().iter().map(|_| OnceLock::new()).collect());
-        Some(tables.get(nth)?.get_or_init(|| RouteTable::read(&self.source, resource)).as_ref())
+        Some(tables.get(nth)?.get_or_init(|| RouteTable::read(resource)).as_ref())
     }
 
     /// Whether the dump has a section of that kind: if not, its resources are not known, rather than none.
     #[must_use]
     pub fn has_section(&self, kind: Kind) -> bool {
-        self.index.lists.iter().any(|list| list.kind == kind)
-            || self.index.sections.iter().any(|s| s.kind == Some(kind))
+        self.document.index.lists.iter().any(|list| list.kind == kind)
+            || self.document.index.sections.iter().any(|s| s.kind == Some(kind))
     }
 
     /// Whether the dump was taken with `include_eds`.
@@ -337,29 +276,39 @@ impl Proxy {
 
     /// Sections with their xDS version: kind, type URL, version.
     pub fn sections(&self) -> impl Iterator<Item = (Option<Kind>, &str, Option<&str>)> {
-        self.index.sections.iter().map(|s| (s.kind, s.type_url.as_str(), s.version.as_deref()))
+        self.document.index.sections.iter().map(|s| (s.kind, s.type_url.as_str(), s.version.as_deref()))
     }
 
-    /// Elements of the dump that are no known resource: JSON path and type URL.
+    /// Elements of the dump that are no known resource: JSON path, and type URL if it has one.
     pub fn unknown_elements(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.index.unknown.iter().map(|(path, what)| (path.as_str(), what.as_str()))
+        self.document.index.unknown.iter().map(|unknown| (unknown.path.as_str(), unknown.type_url.as_str()))
     }
 
     /// The bootstrap.
     pub fn bootstrap(&self) -> Option<Result<&Bootstrap, &DecodeError>> {
         let decoded = self.bootstrap.get_or_init(|| {
-            let (range, path) = self.index.bootstrap.as_ref()?;
-            let origin = Origin::new(Arc::clone(&self.source), range.clone(), path.clone());
-            Some(decode(self.source.slice(range.clone())).map_err(|error| error.at(origin)))
+            let (range, path) = self.document.index.bootstrap.clone()?;
+            let text = &self.document.text;
+            Some(decode(text.slice(range.clone())).map_err(|error| error.at(text.origin(range, path))))
         });
         decoded.as_ref().map(Result::as_ref)
     }
 
-    /// The bootstrap's JSON text and where it stands.
-    #[must_use]
-    pub fn bootstrap_text(&self) -> Option<(&[u8], Origin)> {
-        let (range, path) = self.index.bootstrap.as_ref()?;
-        Some((self.source.slice(range.clone()), Origin::new(Arc::clone(&self.source), range.clone(), path.clone())))
+    /// The bootstrap's JSON text as it stands in the file and where that is. Not redacted: not for printing.
+    pub(crate) fn bootstrap_text(&self) -> Option<(&[u8], Origin)> {
+        let (range, path) = self.document.index.bootstrap.clone()?;
+        let text = &self.document.text;
+        Some((text.slice(range.clone()), text.origin(range, path)))
+    }
+
+    /// The bootstrap's JSON, redacted.
+    ///
+    /// # Errors
+    ///
+    /// When the text isn't JSON.
+    pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
+        let (text, origin) = self.bootstrap_text()?;
+        Some(serde_json::from_slice(&redact(text)).map_err(|error| DecodeError::of(&error).at(origin)))
     }
 
     /// Identity of the proxy: the bootstrap's node, else that of `server_info`.
@@ -370,13 +319,13 @@ impl Proxy {
 
     /// Live status of a cluster from `/clusters`, if that was captured.
     #[must_use]
-    pub fn cluster_status(&self, name: &str) -> Option<&admin::ClusterStatus> {
+    pub fn cluster_status(&self, name: &str) -> Option<&pb::ClusterStatus> {
         let statuses = self.admin.cluster_statuses.as_ref()?;
         statuses.all.get(*statuses.by_name.get(name)?)
     }
 
     /// Live status of all clusters, in the order of `/clusters`; nothing if that wasn't captured.
-    pub fn cluster_statuses(&self) -> impl Iterator<Item = &admin::ClusterStatus> {
+    pub fn cluster_statuses(&self) -> impl Iterator<Item = &pb::ClusterStatus> {
         self.admin.cluster_statuses.iter().flat_map(|statuses| &statuses.all)
     }
 
@@ -388,69 +337,25 @@ impl Proxy {
 
     /// `/listeners`, if captured.
     #[must_use]
-    pub fn listener_statuses(&self) -> Option<&admin::Listeners> {
+    pub fn listener_statuses(&self) -> Option<&pb::Listeners> {
         self.admin.listeners.as_ref()
     }
 
     /// `/server_info`, if captured.
     #[must_use]
-    pub fn server_info(&self) -> Option<&admin::ServerInfo> {
+    pub fn server_info(&self) -> Option<&pb::ServerInfo> {
         self.admin.server_info.as_ref()
     }
 
     /// `/certs`, if captured.
     #[must_use]
-    pub fn certificates(&self) -> Option<&admin::Certificates> {
+    pub fn certificates(&self) -> Option<&pb::Certificates> {
         self.admin.certificates.as_ref()
     }
 
     /// `/init_dump`, if captured.
     #[must_use]
-    pub fn init_dump(&self) -> Option<&admin::UnreadyTargetsDumps> {
+    pub fn init_dump(&self) -> Option<&pb::UnreadyTargetsDumps> {
         self.admin.init_dump.as_ref()
-    }
-}
-
-fn load_error(source: &Arc<Source>, error: &IndexError) -> LoadError {
-    let (line, hint) = match error {
-        IndexError::Syntax { error, .. } => (source.line(error.offset()), None),
-        IndexError::Nothing(_) => (
-            None,
-            Some("pass a config_dump, a resource printed by istioctl proxy-config -o json, or a bootstrap".to_owned()),
-        ),
-    };
-    LoadError { file: source.file().to_owned(), line, message: error.to_string(), hint }
-}
-
-impl Companions {
-    fn add(&mut self, artifact: &Artifact) -> Result<(), String> {
-        let bytes = artifact.source.bytes().get(artifact.start..).unwrap_or_default();
-        let file = artifact.source.file();
-        fn read<T: Message>(file: &str, bytes: &[u8]) -> Result<Option<T>, String> {
-            decode(bytes).map(Some).map_err(|error| format!("{file}: {error}"))
-        }
-        match &artifact.kind {
-            ArtifactKind::Dump => {}
-            ArtifactKind::Clusters => {
-                let clusters: Option<admin::Clusters> = read(file, bytes)?;
-                self.cluster_statuses = Some(ClusterStatuses::new(clusters.unwrap_or_default().cluster_statuses));
-            }
-            ArtifactKind::Listeners => self.listeners = read(file, bytes)?,
-            ArtifactKind::ServerInfo => self.server_info = read(file, bytes)?,
-            ArtifactKind::Certs => self.certificates = read(file, bytes)?,
-            ArtifactKind::InitDump => self.init_dump = read(file, bytes)?,
-            ArtifactKind::Runtime => self.runtime = Some(runtime::entries(bytes)),
-            ArtifactKind::Unusable(reason) => return Err(format!("{file}: not used: {reason}")),
-        }
-        Ok(())
-    }
-
-    /// Cluster statuses that stand in the dump's own file (`istioctl proxy-config endpoints -o json`).
-    fn add_statuses(&mut self, source: &Source, index: &Index) {
-        if index.cluster_statuses.is_empty() {
-            return;
-        }
-        let statuses = index.cluster_statuses.iter().filter_map(|range| decode(source.slice(range.clone())).ok());
-        self.cluster_statuses = Some(ClusterStatuses::new(statuses.collect()));
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::scan::Scanner;
+use super::index::snake;
+use super::scan::{ScanError, Scanner};
 use crate::input::Source;
 
 /// File, line and JSON path of a resource or of a part of it. The line is counted when it is asked for.
@@ -14,17 +15,27 @@ pub struct Origin {
     range: Range<usize>,
     path: String,
     within: String,
+    /// First byte of the part, where that is known better than by its path.
+    byte: Option<usize>,
 }
 
 impl Origin {
     pub(crate) fn new(source: Arc<Source>, range: Range<usize>, path: String) -> Self {
-        Self { source, range, path, within: String::new() }
+        Self { source, range, path, within: String::new(), byte: None }
     }
 
     /// A part of the same resource, by its JSON path in it: `.filter_chains[2]`.
     #[must_use]
     pub fn within(mut self, path: &str) -> Self {
         self.within.push_str(path);
+        self.byte = None;
+        self
+    }
+
+    /// The same at a byte of the resource, counted from its start.
+    #[must_use]
+    pub(super) fn at_byte(mut self, byte: usize) -> Self {
+        self.byte = Some(self.range.start + byte);
         self
     }
 
@@ -52,47 +63,60 @@ impl Origin {
         self.range.clone()
     }
 
-    /// Offset of the part, or of the resource where the part isn't written as the path says.
+    /// Offset of the part; where the path leads further than the text, of the innermost value that it has.
     fn offset(&self) -> usize {
-        locate(self.source.slice(0..self.range.end), self.range.start, &self.within).unwrap_or(self.range.start)
+        self.byte.unwrap_or_else(|| locate(self.source.slice(0..self.range.end), self.range.start, &self.within))
     }
 }
 
-/// Walks a JSON path such as `.filter_chains[2].filters[0]`; names match in both spellings.
-fn locate(bytes: &[u8], start: usize, path: &str) -> Option<usize> {
-    let mut scanner = Scanner::new(bytes, start);
+/// Walks a JSON path such as `.filter_chains[2].filters[0]` as far as the text goes; names match in both spellings.
+fn locate(bytes: &[u8], start: usize, mut path: &str) -> usize {
     let mut at = start;
-    for part in path.split_inclusive(['.', '[', ']']).map(|part| part.trim_end_matches(['.', '[', ']'])) {
-        if part.is_empty() {
-            continue;
-        }
+    while !path.is_empty() {
+        let mut scanner = Scanner::new(bytes, at);
         let mut found = None;
-        let first = scanner.peek().ok()?;
-        if first == b'{' {
-            // The error only ends the walk early.
-            let _ = scanner.object(|scanner, key| {
-                if super::index::snake(&key) == part {
-                    scanner.peek()?;
-                    found = Some(scanner.pos());
-                    return Err(super::scan::ScanError::Truncated { offset: 0 });
+        // What can't be walked ends the search.
+        let _ = match scanner.peek() {
+            Ok(b'{') => scanner.object(|scanner, key| {
+                scanner.peek()?;
+                // Names that a user chose may hold dots: the longest that fits is meant.
+                if let Some(rest) = after_key(path, &key)
+                    && found.is_none_or(|(_, before): (usize, &str)| rest.len() < before.len())
+                {
+                    found = Some((scanner.pos(), rest));
                 }
                 scanner.skip().map(|_| ())
-            });
-        } else {
-            let wanted: usize = part.parse().ok()?;
-            let _ = scanner.array(|scanner, nth| {
-                if nth == wanted {
+            }),
+            Ok(b'[') => {
+                let index = path.strip_prefix('[').and_then(|path| path.split_once(']'));
+                scanner.array(|scanner, nth| {
                     scanner.peek()?;
-                    found = Some(scanner.pos());
-                    return Err(super::scan::ScanError::Truncated { offset: 0 });
-                }
-                scanner.skip().map(|_| ())
-            });
-        }
-        at = found?;
-        scanner = Scanner::new(bytes, at);
+                    if let Some((index, rest)) = index
+                        && index.parse() == Ok(nth)
+                    {
+                        found = Some((scanner.pos(), rest));
+                        return Err(ScanError::Enough);
+                    }
+                    scanner.skip().map(|_| ())
+                })
+            }
+            _ => return at,
+        };
+        let Some((inside, rest)) = found else { return at };
+        (at, path) = (inside, rest);
     }
-    Some(at)
+    at
+}
+
+/// What follows a key in a path that starts with it.
+fn after_key<'p>(path: &'p str, key: &str) -> Option<&'p str> {
+    let path = path.strip_prefix('.')?;
+    let rest = path.strip_prefix(key).or_else(|| {
+        let end = path.find(['.', '[']).unwrap_or(path.len());
+        let (name, rest) = path.split_at_checked(end)?;
+        (snake(name) == snake(key)).then_some(rest)
+    })?;
+    (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
 }
 
 impl fmt::Display for Origin {
@@ -112,7 +136,10 @@ impl fmt::Debug for Origin {
 
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
-        self.file() == other.file() && self.range == other.range && self.within == other.within
+        self.file() == other.file()
+            && self.range == other.range
+            && self.within == other.within
+            && self.byte == other.byte
     }
 }
 
@@ -123,11 +150,18 @@ mod tests {
     #[test]
     fn a_part_is_found_in_both_spellings() {
         let text = b"{\"filterChains\": [1,\n {\"filters\": [\n  7]}]}";
-        assert_eq!(locate(text, 0, ".filter_chains[1].filters[0]"), Some(38));
-        assert_eq!(locate(text, 0, ".filter_chains[5]"), None);
-        let origin =
-            Origin::new(Arc::new(Source::from_bytes("f", text.to_vec())), 0..text.len(), "configs[0]".to_owned());
+        assert_eq!(locate(text, 0, ".filter_chains[1].filters[0]"), 38);
+        assert_eq!(locate(text, 0, ".filter_chains[5]"), 17);
+        let source = Arc::new(Source::from_bytes("f", text.to_vec()));
+        let origin = Origin::new(source, 0..text.len(), "configs[0]".to_owned());
         assert_eq!(origin.clone().within(".filter_chains[1].filters[0]").line(), Some(3));
         assert_eq!(origin.within(".nothing").line(), Some(1));
+    }
+
+    #[test]
+    fn names_with_dots_are_parts() {
+        let text = b"{\"a\": {\"a.b\": 1, \"a\": 2, \"a.b.c\": 3}}";
+        assert_eq!(locate(text, 0, ".a.a.b.c"), 34);
+        assert_eq!(locate(text, 0, ".a.a"), 22);
     }
 }

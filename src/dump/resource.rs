@@ -5,33 +5,40 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::decode::{DecodeError, decode};
-use super::index::{List, snake};
+use super::index::snake;
 use super::kind::{Kind, State};
 use super::origin::Origin;
 use super::scan::{ScanError, Scanner, text};
-use crate::input::Source;
+use super::text::Document;
 use crate::proto::Message;
 
 /// One resource in one state. A listener that is active and warming at once is two.
 #[derive(Debug)]
 pub struct Resource<T> {
-    source: Arc<Source>,
+    document: Arc<Document>,
     kind: Kind,
     /// Name of the resource; empty if it has none.
     pub name: String,
     /// State that the dump lists it in.
     pub state: State,
+    /// Its list among those of the index, and its place in it.
+    place: (usize, usize),
+    parts: Parts,
+    envelope_data: OnceLock<Envelope>,
+    message: OnceLock<Result<T, DecodeError>>,
+    /// The text as v3 where it is of an older version, for views.
+    lifted: OnceLock<Option<Vec<u8>>>,
+}
+
+/// Where the parts of a resource are.
+#[derive(Debug, Clone)]
+struct Parts {
     /// The list's element, envelope included.
     entry: Range<usize>,
     /// First byte of the object that holds version and time (the element, or its `active_state`).
     envelope: usize,
     /// First byte of the resource itself; `None` if the entry has none (a listener that was never accepted).
     body: Option<usize>,
-    path: String,
-    envelope_data: OnceLock<Envelope>,
-    message: OnceLock<Result<T, DecodeError>>,
-    /// The text as v3 where it is of an older version, for views.
-    lifted: OnceLock<Option<Vec<u8>>>,
 }
 
 /// What the dump says about a resource besides its body.
@@ -92,77 +99,124 @@ impl<T> Resource<T> {
         self.kind
     }
 
-    /// The resource's JSON text; empty if the entry has no body.
+    /// Whether the entry holds the resource itself: not so for a listener that was never accepted.
     #[must_use]
-    pub fn raw(&self) -> &[u8] {
-        self.source.slice(self.body_range())
+    pub fn has_body(&self) -> bool {
+        self.parts.body.is_some()
+    }
+
+    /// The resource's JSON text as it stands in the dump; empty if the entry has no body. Not redacted: not for
+    /// printing.
+    pub(crate) fn raw(&self) -> &[u8] {
+        self.document.text.slice(self.body_range())
+    }
+
+    pub(super) fn document(&self) -> &Arc<Document> {
+        &self.document
     }
 
     /// Byte range of the resource's JSON text.
     #[must_use]
     pub fn body_range(&self) -> Range<usize> {
-        let Some(start) = self.body else { return self.entry.end..self.entry.end };
-        if start == self.entry.start {
-            return self.entry.clone();
+        let entry = &self.parts.entry;
+        match self.parts.body {
+            None => entry.end..entry.end,
+            Some(start) if start == entry.start => entry.clone(),
+            Some(start) => self.document.text.scanner(start, entry.end).skip().unwrap_or(start..entry.end),
         }
-        let bytes = self.source.slice(0..self.entry.end);
-        Scanner::new(bytes, start).skip().unwrap_or(start..self.entry.end)
     }
 
     /// Where it stands.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        Origin::new(Arc::clone(&self.source), self.body_range(), self.path.clone())
-    }
-
-    /// Type URL as written; `None` if the text has none.
-    #[must_use]
-    pub fn type_url(&self) -> Option<String> {
-        let mut url = None;
-        let _ = Scanner::new(self.source.slice(0..self.entry.end), self.body?).object(|scanner, key| {
-            if key == "@type" {
-                url = Some(text(scanner.string()?).into_owned());
-                return Err(ScanError::Truncated { offset: 0 });
-            }
-            scanner.skip().map(|_| ())
-        });
-        url
+        self.document.text.origin(self.body_range(), self.path())
     }
 
     pub(super) fn lifted_text(&self) -> &OnceLock<Option<Vec<u8>>> {
         &self.lifted
     }
 
-    /// JSON path from the root of the document.
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Name of the list's element, which for a scope is that of its set of scoped routes.
     #[must_use]
     pub fn set_name(&self) -> Option<String> {
-        let bytes = self.source.slice(0..self.entry.end);
-        Some(peek_name(bytes, self.entry.start, self.kind)).filter(|name| !name.is_empty())
+        let entry = &self.parts.entry;
+        let name = peek_name(self.document.text.scanner(entry.start, entry.end), self.kind);
+        Some(name).filter(|name| !name.is_empty())
+    }
+
+    /// JSON path of the body from the root of the document.
+    pub(super) fn path(&self) -> String {
+        let Parts { entry, body, .. } = &self.parts;
+        let mut path = self.document.path_of(self.place);
+        if let Some(body) = body {
+            path.push_str(&path_to(self.document.text.scanner(entry.start, entry.end), *body));
+        }
+        path
+    }
+
+    /// Type URL as written; `None` if the text has none.
+    #[must_use]
+    pub fn type_url(&self) -> Option<String> {
+        let mut url = None;
+        let _ = self.document.text.scanner(self.parts.body?, self.parts.entry.end).object(|scanner, key| {
+            if key == "@type" {
+                url = Some(text(scanner.string()?).into_owned());
+                return Err(ScanError::Enough);
+            }
+            scanner.skip().map(|_| ())
+        });
+        url
     }
 
     /// Version, time and rejection.
     pub fn envelope(&self) -> &Envelope {
         self.envelope_data.get_or_init(|| {
-            let bytes = self.source.slice(0..self.entry.end);
-            let mut envelope = read_envelope(bytes, self.envelope);
-            if self.envelope != self.entry.start {
+            let Parts { entry, envelope: start, .. } = &self.parts;
+            let mut envelope = read_envelope(self.document.text.scanner(*start, entry.end));
+            if *start != entry.start {
                 // A listener's rejection stands beside its states, not in them.
-                envelope.error = read_envelope(bytes, self.entry.start).error;
+                envelope.error = read_envelope(self.document.text.scanner(entry.start, entry.end)).error;
             }
             envelope
         })
     }
 }
 
-fn read_envelope(bytes: &[u8], start: usize) -> Envelope {
+/// JSON path from a value to the value in it that starts at `target`.
+fn path_to(mut scanner: Scanner<'_>, target: usize) -> String {
+    let mut path = String::new();
+    // An entry has its body two levels down at most: a state or a list of scoped routes, and the body in it.
+    for _ in 0..3 {
+        let (mut part, mut inside) = (String::new(), None);
+        let mut step = |scanner: &mut Scanner<'_>, name: &dyn Fn() -> String| {
+            let range = scanner.skip()?;
+            if range.contains(&target) {
+                part = name();
+                inside = Some(range.start);
+                return Err(ScanError::Enough);
+            }
+            Ok(())
+        };
+        let mut copy = scanner;
+        // The error ends the walk.
+        let _ = match copy.peek() {
+            Ok(b'{') => copy.object(|scanner, key| step(scanner, &|| format!(".{key}"))),
+            _ => copy.array(|scanner, nth| step(scanner, &|| format!("[{nth}]"))),
+        };
+        let Some(start) = inside else { break };
+        path.push_str(&part);
+        if start == target {
+            break;
+        }
+        scanner = scanner.at(start);
+    }
+    path
+}
+
+fn read_envelope(mut scanner: Scanner<'_>) -> Envelope {
     let mut envelope = Envelope::default();
     // What can't be read stays absent: the resource itself reports malformed text.
-    let _ = Scanner::new(bytes, start).object(|scanner, key| {
+    let _ = scanner.object(|scanner, key| {
         match snake(&key).as_ref() {
             "version_info" if scanner.peek()? == b'"' => envelope.version = Some(text(scanner.string()?).into_owned()),
             "last_updated" if scanner.peek()? == b'"' => {
@@ -212,13 +266,13 @@ fn name_of(scanner: &mut Scanner<'_>, kind: Kind) -> Result<Option<String>, Scan
     Ok(name)
 }
 
-/// Name of the resource that starts at `start`, without walking past it.
-fn peek_name(bytes: &[u8], start: usize, kind: Kind) -> String {
+/// Name of the resource that starts here, without walking past it.
+fn peek_name(mut scanner: Scanner<'_>, kind: Kind) -> String {
     let mut name = String::new();
-    let _ = Scanner::new(bytes, start).object(|scanner, key| {
+    let _ = scanner.object(|scanner, key| {
         if is_name(&key, kind) && scanner.peek()? == b'"' {
             name = text(scanner.string()?).into_owned();
-            return Err(ScanError::Truncated { offset: 0 });
+            return Err(ScanError::Enough);
         }
         scanner.skip().map(|_| ())
     });
@@ -231,50 +285,44 @@ fn is_name(key: &str, kind: Kind) -> bool {
 
 /// The resources of one element of a list: one, or one a state for a `DynamicListener` and one a scope for scoped
 /// routes.
-pub(crate) fn resources<T>(source: &Arc<Source>, list: &List, nth: usize) -> Vec<Resource<T>> {
-    let Some(entry) = list.elements.get(nth).cloned() else { return Vec::new() };
-    let bytes = source.slice(0..entry.end);
-    let path = if list.indexed { format!("{}[{nth}]", list.path) } else { list.path.clone() };
-    let make = |name: String, state, envelope, body, path| Resource {
-        source: Arc::clone(source),
-        kind: list.kind,
+pub(super) fn resources<T>(document: &Arc<Document>, place: (usize, usize)) -> Vec<Resource<T>> {
+    let Some((list, entry)) = document.entry(place) else { return Vec::new() };
+    let kind = list.kind;
+    let make = |name: String, state, envelope, body| Resource {
+        document: Arc::clone(document),
+        kind,
         name,
         state,
-        entry: entry.clone(),
-        envelope,
-        body,
-        path,
+        place,
+        parts: Parts { entry: entry.clone(), envelope, body },
         envelope_data: OnceLock::new(),
         message: OnceLock::new(),
         lifted: OnceLock::new(),
     };
+    let mut scanner = document.text.scanner(entry.start, entry.end);
     match list.body {
         Some("scoped_route_configs") => {
             let mut bodies = Vec::new();
-            let _ = Scanner::new(bytes, entry.start).object(|scanner, key| {
+            let _ = scanner.object(|scanner, key| {
                 if snake(&key) == "scoped_route_configs" && scanner.peek()? == b'[' {
-                    return scanner.array(|scanner, nth| {
-                        bodies.push((scanner.skip()?.start, format!("{path}.{key}[{nth}]")));
+                    return scanner.array(|scanner, _| {
+                        bodies.push(scanner.skip()?.start);
                         Ok(())
                     });
                 }
                 scanner.skip().map(|_| ())
             });
-            bodies
-                .into_iter()
-                .map(|(body, path)| make(peek_name(bytes, body, list.kind), list.state, entry.start, Some(body), path))
-                .collect()
+            let one = |body| make(peek_name(scanner.at(body), kind), list.state, entry.start, Some(body));
+            bodies.into_iter().map(one).collect()
         }
         Some(body_key) => {
             let mut body = None;
             let mut name = String::new();
-            let mut path = path;
-            let _ = Scanner::new(bytes, entry.start).object(|scanner, key| {
+            let _ = scanner.object(|scanner, key| {
                 let first = scanner.peek()?;
                 if snake(&key) == body_key && first == b'{' {
                     body = Some(scanner.pos());
-                    path = format!("{path}.{key}");
-                    return Err(ScanError::Truncated { offset: 0 });
+                    return Err(ScanError::Enough);
                 }
                 // DynamicSecret and ScopedRoutes carry a name of their own in front of the resource.
                 if key == "name" && first == b'"' {
@@ -284,82 +332,78 @@ pub(crate) fn resources<T>(source: &Arc<Source>, list: &List, nth: usize) -> Vec
                 scanner.skip().map(|_| ())
             });
             if let Some(body) = body {
-                let own = peek_name(bytes, body, list.kind);
+                let own = peek_name(scanner.at(body), kind);
                 if !own.is_empty() {
                     name = own;
                 }
             }
-            vec![make(name, list.state, entry.start, body, path)]
+            vec![make(name, list.state, entry.start, body)]
         }
-        None if list.kind == Kind::Listener && is_dynamic_listener(bytes, entry.start) => {
-            dynamic_listener(bytes, &entry, &path, make)
-        }
-        None => vec![make(peek_name(bytes, entry.start, list.kind), list.state, entry.start, Some(entry.start), path)],
+        None if kind == Kind::Listener && has_states(scanner) => dynamic_listener(scanner, entry.start, make),
+        None => vec![make(peek_name(scanner, kind), list.state, entry.start, Some(entry.start))],
     }
 }
 
-fn is_dynamic_listener(bytes: &[u8], start: usize) -> bool {
+fn has_states(mut scanner: Scanner<'_>) -> bool {
     let mut found = false;
-    let _ = Scanner::new(bytes, start).object(|scanner, key| {
-        if snake(&key).ends_with("_state") {
+    let _ = scanner.object(|scanner, key| {
+        if listener_state(&key).is_some() {
             found = true;
-            return Err(ScanError::Truncated { offset: 0 });
+            return Err(ScanError::Enough);
         }
         scanner.skip().map(|_| ())
     });
     found
 }
 
-/// A `DynamicListener` holds a listener a state; a rejection without any is a resource in state error.
+/// State that a member of a `DynamicListener` stands for.
+pub(super) fn listener_state(key: &str) -> Option<State> {
+    Some(match snake(key).as_ref() {
+        "active_state" => State::Active,
+        "warming_state" => State::Warming,
+        "draining_state" => State::Draining,
+        "error_state" => State::Error,
+        _ => return None,
+    })
+}
+
+/// A `DynamicListener` holds a listener a state; a rejection is a resource in state error.
 fn dynamic_listener<T>(
-    bytes: &[u8],
-    entry: &Range<usize>,
-    path: &str,
-    make: impl Fn(String, State, usize, Option<usize>, String) -> Resource<T>,
+    mut scanner: Scanner<'_>,
+    entry: usize,
+    make: impl Fn(String, State, usize, Option<usize>) -> Resource<T>,
 ) -> Vec<Resource<T>> {
     let mut name = String::new();
     let mut states = Vec::new();
-    let mut failed = None;
-    let _ = Scanner::new(bytes, entry.start).object(|scanner, key| {
-        let state = match snake(&key).as_ref() {
-            "name" if scanner.peek()? == b'"' => {
-                name = text(scanner.string()?).into_owned();
-                return Ok(());
-            }
-            "active_state" => State::Active,
-            "warming_state" => State::Warming,
-            "draining_state" => State::Draining,
-            "error_state" => State::Error,
-            _ => return scanner.skip().map(|_| ()),
-        };
-        if scanner.peek()? != b'{' {
-            return scanner.skip().map(|_| ());
+    let _ = scanner.object(|scanner, key| {
+        let first = scanner.peek()?;
+        if key == "name" && first == b'"' {
+            name = text(scanner.string()?).into_owned();
+            return Ok(());
         }
+        let Some(state) = listener_state(&key).filter(|_| first == b'{') else {
+            return scanner.skip().map(|_| ());
+        };
         let start = scanner.pos();
         let member = if state == State::Error { "failed_configuration" } else { "listener" };
         let mut body = None;
-        let mut body_path = format!("{path}.{key}");
         scanner.object(|scanner, inner| {
-            if snake(&inner) == member && scanner.peek()? == b'{' {
-                body = Some(scanner.skip()?.start);
-                body_path = format!("{path}.{key}.{inner}");
-                return Ok(());
+            let is_body = snake(&inner) == member && scanner.peek()? == b'{';
+            let range = scanner.skip()?;
+            if is_body {
+                body = Some(range.start);
             }
-            scanner.skip().map(|_| ())
+            Ok(())
         })?;
-        if state == State::Error {
-            failed = Some((start, body, body_path));
-        } else {
-            states.push((state, start, body, body_path));
-        }
+        states.push((state, start, body));
         Ok(())
     });
-    let mut out: Vec<Resource<T>> =
-        states.into_iter().map(|(state, at, body, path)| make(name.clone(), state, at, body, path)).collect();
-    if let Some((_, body, path)) = failed {
-        let own = body.map(|body| peek_name(bytes, body, Kind::Listener)).unwrap_or_default();
-        let name = if name.is_empty() { own } else { name };
-        out.push(make(name, State::Error, entry.start, body, path));
-    }
-    out
+    // The rejection last, whatever order they are written in.
+    states.sort_by_key(|(state, ..)| *state == State::Error);
+    let one = |(state, start, body): (State, usize, Option<usize>)| {
+        let own = || body.map(|body| peek_name(scanner.at(body), Kind::Listener)).unwrap_or_default();
+        let name = if name.is_empty() { own() } else { name.clone() };
+        make(name, state, if state == State::Error { entry } else { start }, body)
+    };
+    states.into_iter().map(one).collect()
 }

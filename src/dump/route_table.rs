@@ -12,9 +12,9 @@ use super::decode::{DecodeError, decode};
 use super::index::snake;
 use super::origin::Origin;
 use super::resource::Resource;
-use super::scan::{ScanError, Scanner, text};
-use super::{legacy, sensitive};
-use crate::input::Source;
+use super::scan::{ScanError, text};
+use super::text::Document;
+
 use crate::proto::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 
 /// A route configuration and its virtual hosts.
@@ -33,18 +33,28 @@ pub struct VirtualHostEntry {
     pub name: String,
     /// Domains as written.
     pub domains: Vec<String>,
-    /// `None` if it came decoded.
-    text: Option<Text>,
+    place: Option<Place>,
     message: OnceLock<Result<VirtualHost, DecodeError>>,
 }
 
-/// Where a virtual host stands; thousands share the path of their list.
+/// Where a virtual host stands in a dump.
 #[derive(Debug)]
-struct Text {
-    source: Arc<Source>,
+struct Place {
+    document: Arc<Document>,
     range: Range<usize>,
+    /// JSON path of the list of virtual hosts, and the place in it.
     list: Arc<str>,
     nth: usize,
+}
+
+impl Place {
+    fn json(&self) -> &[u8] {
+        self.document.text.slice(self.range.clone())
+    }
+
+    fn origin(&self) -> Origin {
+        self.document.text.origin(self.range.clone(), format!("{}[{}]", self.list, self.nth))
+    }
 }
 
 impl VirtualHostEntry {
@@ -52,7 +62,7 @@ impl VirtualHostEntry {
         let message = OnceLock::new();
         let (name, domains) = (host.name.clone(), host.domains.clone());
         let _ = message.set(Ok(host));
-        Self { name, domains, text: None, message }
+        Self { name, domains, place: None, message }
     }
 
     /// The virtual host with its routes.
@@ -76,28 +86,20 @@ impl VirtualHostEntry {
         }
     }
 
-    /// Its JSON text; empty if it came decoded.
-    #[must_use]
-    pub fn raw(&self) -> &[u8] {
-        self.text.as_ref().map(|text| text.source.slice(text.range.clone())).unwrap_or_default()
+    /// Its JSON text; empty if it came decoded. Not redacted: not for printing.
+    pub(crate) fn raw(&self) -> &[u8] {
+        self.place.as_ref().map(Place::json).unwrap_or_default()
     }
 
     /// Where it stands; `None` if it is a part of a message that was decoded whole.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {
-        let text = self.text.as_ref()?;
-        let path = format!("{}[{}]", text.list, text.nth);
-        Some(Origin::new(Arc::clone(&text.source), text.range.clone(), path))
+        self.place.as_ref().map(Place::origin)
     }
 
     fn read(&self) -> Result<VirtualHost, DecodeError> {
-        if self.text.is_none() {
-            return Err(DecodeError::without_text());
-        }
-        decode(self.raw()).map_err(|error| match self.origin() {
-            Some(origin) => error.at(origin),
-            None => error,
-        })
+        let place = self.place.as_ref().ok_or_else(DecodeError::without_text)?;
+        decode(place.json()).map_err(|error| error.at(place.origin()))
     }
 }
 
@@ -111,19 +113,16 @@ impl RouteTable {
     }
 
     /// The table of a resource: its virtual hosts are found, not decoded.
-    pub(crate) fn read(source: &Arc<Source>, resource: &Resource<RouteConfiguration>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(resource: &Resource<RouteConfiguration>) -> Result<Self, DecodeError> {
         let range = resource.body_range();
-        let body = source.slice(range.clone());
-        if legacy::needs_lift(body) || sensitive::redact(body) != body {
-            return resource.get().map(|config| Self::of(config.clone())).map_err(Clone::clone);
-        }
+        let document = resource.document();
+        let text = &document.text;
         let mut shell = Vec::from(*b"{");
         let mut hosts = Vec::new();
-        let mut member = String::new();
-        let bytes = source.slice(0..range.end);
-        let walked = Scanner::new(bytes, range.start).object(|scanner, key| {
+        let mut list = String::new();
+        let walked = text.scanner(range.start, range.end).object(|scanner, key| {
             if snake(&key) == "virtual_hosts" && scanner.peek()? == b'[' {
-                member = key.into_owned();
+                list = format!(".{key}");
                 return scanner.array(|scanner, _| {
                     hosts.push(scanner.skip()?);
                     Ok(())
@@ -135,7 +134,7 @@ impl RouteTable {
             }
             shell.extend(serde_json::Value::from(key.as_ref()).to_string().into_bytes());
             shell.push(b':');
-            shell.extend_from_slice(bytes.get(value).unwrap_or_default());
+            shell.extend_from_slice(text.slice(value));
             Ok(())
         });
         shell.push(b'}');
@@ -144,21 +143,21 @@ impl RouteTable {
             return resource.get().map(|config| Self::of(config.clone())).map_err(Clone::clone);
         }
         let config = decode(&shell).map_err(|error| error.at(resource.origin()))?;
-        let list: Arc<str> = format!("{}.{member}", resource.path()).into();
+        let list: Arc<str> = (resource.path() + &list).into();
         let virtual_hosts = hosts
             .into_par_iter()
             .enumerate()
             .with_min_len(64)
-            .map(|(nth, range)| entry(Text { source: Arc::clone(source), range, list: Arc::clone(&list), nth }))
+            .map(|(nth, range)| entry(Place { document: Arc::clone(document), range, list: Arc::clone(&list), nth }))
             .collect();
         Ok(Self { config, virtual_hosts })
     }
 }
 
 /// Reads name and domains, which stand before the routes, and stops there.
-fn entry(place: Text) -> VirtualHostEntry {
+fn entry(place: Place) -> VirtualHostEntry {
     let (mut name, mut domains) = (None, None);
-    let _ = Scanner::new(place.source.slice(0..place.range.end), place.range.start).object(|scanner, key| {
+    let _ = place.document.text.scanner(place.range.start, place.range.end).object(|scanner, key| {
         match key.as_ref() {
             "name" if scanner.peek()? == b'"' => name = Some(text(scanner.string()?).into_owned()),
             "domains" if scanner.peek()? == b'[' => {
@@ -174,12 +173,12 @@ fn entry(place: Text) -> VirtualHostEntry {
             }
         }
         // The rest isn't needed yet.
-        if name.is_some() && domains.is_some() { Err(ScanError::Truncated { offset: 0 }) } else { Ok(()) }
+        if name.is_some() && domains.is_some() { Err(ScanError::Enough) } else { Ok(()) }
     });
     VirtualHostEntry {
         name: name.unwrap_or_default(),
         domains: domains.unwrap_or_default(),
-        text: Some(place),
+        place: Some(place),
         message: OnceLock::new(),
     }
 }

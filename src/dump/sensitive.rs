@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde_json::Value;
+
+use super::marks::Marks;
 
 /// What takes the place of a sensitive value; Envoy's own admin interface writes the same.
 pub const REDACTED: &str = "[redacted]";
@@ -27,32 +28,14 @@ const MEMBERS: &[&str] = &[
 /// Headers whose value is a credential.
 const HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
-/// Marks that a text may hold something sensitive: cheap to look for, so that other texts pass unread.
-const MARKS: &[&str] = &[
-    "private_key",
-    "privateKey",
-    "password",
-    "session_ticket_keys",
-    "sessionTicketKeys",
-    "generic_secret",
-    "genericSecret",
-    "_secret\"",
-    "Secret\"",
-    "_token\"",
-    "Token\"",
-    "json_key",
-    "jsonKey",
-    "initial_metadata",
-    "initialMetadata",
-    "uthorization",
-];
-
 /// The text with sensitive values replaced by [`REDACTED`]; borrowed where there are none.
 #[must_use]
 pub fn redact(json: &[u8]) -> Cow<'_, [u8]> {
-    if !MARKS.iter().any(|mark| memmem::find(json, mark.as_bytes()).is_some()) {
-        return Cow::Borrowed(json);
-    }
+    if Marks::of(json).sensitive { redact_marked(json) } else { Cow::Borrowed(json) }
+}
+
+/// The same for a text that is known to have marks.
+pub(super) fn redact_marked(json: &[u8]) -> Cow<'_, [u8]> {
     let Ok(mut value) = serde_json::from_slice::<Value>(json) else { return Cow::Borrowed(json) };
     if redact_value(&mut value) { Cow::Owned(value.to_string().into_bytes()) } else { Cow::Borrowed(json) }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::decode::DecodeError;
 use super::index::snake;
+use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
 use super::{legacy, sensitive};
@@ -79,7 +80,7 @@ fn pick<'a, const N: usize>(text: &'a [u8], names: [&str; N]) -> Result<[Option<
 
 /// The text as v3, if it isn't already.
 fn lift(json: &[u8], message: &str) -> Option<Vec<u8>> {
-    if !legacy::needs_lift(json) {
+    if !Marks::of(json).legacy {
         return None;
     }
     let mut value = serde_json::from_slice(json).ok()?;

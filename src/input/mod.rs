@@ -9,4 +9,5 @@ mod source;
 
 pub use read::{Limits, ReadError, ReadErrorKind, read};
 pub use recognise::{Artifact, ArtifactKind, NotADump, recognise};
+pub(crate) use source::LINES;
 pub use source::Source;

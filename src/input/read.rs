@@ -25,7 +25,7 @@ impl Default for Limits {
 
 /// An input that can't be used, with its name.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {kind}")]
+#[error("{file}{}: {kind}", .kind.line().map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct ReadError {
     /// The input as given.
     pub file: String,
@@ -51,6 +51,15 @@ pub enum ReadErrorKind {
 }
 
 impl ReadErrorKind {
+    /// Line that the fault is on, if it is on one.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::NotADump(what) => what.line(),
+            _ => None,
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -74,11 +83,10 @@ impl ReadErrorKind {
 pub fn read(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
     let fail = |kind| ReadError { file: path.to_owned(), kind };
     if path == "-" {
-        let mut bytes = Vec::new();
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads standard input")]
         let stdin = io::stdin();
-        stdin.lock().take(limits.max_bytes).read_to_end(&mut bytes).map_err(|e| fail(e.into()))?;
-        let source = decompress("-", bytes, limits).map_err(fail)?;
+        let bytes = read_all(stdin.lock(), limits).map_err(fail)?;
+        let source = unpack("-", bytes, limits).map_err(fail)?;
         return recognise(source).map(|artifact| vec![artifact]).map_err(|e| fail(e.into()));
     }
     let metadata = fs::metadata(path).map_err(|e| fail(e.into()))?;
@@ -93,9 +101,9 @@ fn read_folder(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
     let fail = |kind| ReadError { file: path.to_owned(), kind };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that lists folders")]
     let entries = fs::read_dir(path).map_err(|e| fail(e.into()))?;
-    let mut files: Vec<_> =
-        entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_file()).take(limits.max_files).collect();
+    let mut files: Vec<_> = entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_file()).collect();
     files.sort();
+    files.truncate(limits.max_files);
     let mut artifacts = Vec::new();
     for file in files {
         let name = file.to_string_lossy().into_owned();
@@ -116,15 +124,22 @@ fn open(path: &str, limits: Limits) -> Result<Source, ReadErrorKind> {
     if file.metadata()?.is_file()
         && let Ok(map) = map(&file)
     {
-        return if is_compressed(&map) {
-            Ok(Source::from_bytes(path, inflate(&map, limits)?))
+        return Ok(if is_compressed(&map) {
+            Source::from_bytes(path, from_utf16(inflate(&map, limits)?))
+        } else if is_utf16(&map) {
+            Source::from_bytes(path, from_utf16(map.to_vec()))
         } else {
-            Ok(Source::from_map(path, map))
-        };
+            Source::from_map(path, map)
+        });
     }
+    let bytes = read_all(&mut file, limits)?;
+    unpack(path, bytes, limits)
+}
+
+fn read_all(reader: impl Read, limits: Limits) -> Result<Vec<u8>, ReadErrorKind> {
     let mut bytes = Vec::new();
-    file.by_ref().take(limits.max_bytes).read_to_end(&mut bytes)?;
-    decompress(path, bytes, limits)
+    reader.take(limits.max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limits.max_bytes { Err(ReadErrorKind::TooLarge(limits.max_bytes)) } else { Ok(bytes) }
 }
 
 fn map(file: &fs::File) -> io::Result<memmap2::Mmap> {
@@ -137,9 +152,26 @@ fn map(file: &fs::File) -> io::Result<memmap2::Mmap> {
     }
 }
 
-fn decompress(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<Source, ReadErrorKind> {
+fn unpack(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<Source, ReadErrorKind> {
     let bytes = if is_compressed(&bytes) { inflate(&bytes, limits)? } else { bytes };
-    Ok(Source::from_bytes(name, bytes))
+    Ok(Source::from_bytes(name, from_utf16(bytes)))
+}
+
+/// Whether the text is marked as UTF-16, as PowerShell writes what is redirected to a file.
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// UTF-16 to UTF-8; other bytes as they are.
+fn from_utf16(bytes: Vec<u8>) -> Vec<u8> {
+    if !is_utf16(&bytes) {
+        return bytes;
+    }
+    let (units, _) = bytes.as_chunks::<2>();
+    let is_little = bytes.first() == Some(&0xff);
+    let units =
+        units.iter().skip(1).map(|unit| if is_little { u16::from_le_bytes(*unit) } else { u16::from_be_bytes(*unit) });
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
 }
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -156,7 +188,13 @@ fn inflate(bytes: &[u8], limits: Limits) -> Result<Vec<u8>, ReadErrorKind> {
         Box::new(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(io::Error::other)?)
     };
     let mut out = Vec::new();
-    reader.take(limits.max_bytes + 1).read_to_end(&mut out)?;
+    match reader.take(limits.max_bytes + 1).read_to_end(&mut out) {
+        // What is there of a file that was cut off is a cut text, which is of use.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !out.is_empty() => {}
+        read => {
+            read?;
+        }
+    }
     if out.len() as u64 > limits.max_bytes { Err(ReadErrorKind::TooLarge(limits.max_bytes)) } else { Ok(out) }
 }
 
@@ -164,9 +202,26 @@ fn inflate(bytes: &[u8], limits: Limits) -> Result<Vec<u8>, ReadErrorKind> {
 mod tests {
     use super::*;
 
+    use std::io::Write as _;
+
+    #[test]
+    fn utf16_is_read_in_both_orders() {
+        for (bytes, expected) in [(b"\xff\xfe{\0}\0".as_slice(), "{}"), (b"\xfe\xff\0{\0}", "{}"), (b"{}", "{}")] {
+            assert_eq!(from_utf16(bytes.to_vec()), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_cut_file_gives_what_is_there() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(&[b'x'; 100]).unwrap();
+        let whole = encoder.finish().unwrap();
+        let cut = inflate(&whole[..whole.len() - 20], Limits::default()).unwrap();
+        assert!(!cut.is_empty() && cut.iter().all(|b| *b == b'x'));
+    }
+
     #[test]
     fn a_bomb_is_refused() {
-        use std::io::Write as _;
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&vec![b' '; 1 << 20]).unwrap();
         let bomb = encoder.finish().unwrap();

@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-/// Bytes per step of the line index.
-const BLOCK: usize = 64 * 1024;
+/// Bytes whose newlines are counted together.
+pub(crate) const LINES: usize = 64 * 1024;
 
 /// The bytes of one input, mapped or read, under the name that messages use for it.
 pub struct Source {
     file: String,
     bytes: Bytes,
-    /// Number of newlines before each block.
+    /// Number of newlines before each [`LINES`] bytes.
     lines: OnceLock<Vec<usize>>,
     /// Whether a line in these bytes is a line of the file (not so after a conversion from YAML).
     has_lines: bool,
@@ -71,22 +71,27 @@ impl Source {
         let bytes = self.bytes();
         let lines = self.lines.get_or_init(|| {
             let counts: Vec<usize> =
-                bytes.par_chunks(BLOCK).map(|block| memchr::memchr_iter(b'\n', block).count()).collect();
-            let mut before = Vec::with_capacity(counts.len());
-            let mut sum = 0;
-            for count in counts {
-                before.push(sum);
-                sum += count;
-            }
-            // The end of the text may begin a block of its own.
-            before.push(sum);
-            before
+                bytes.par_chunks(LINES).map(|block| memchr::memchr_iter(b'\n', block).count()).collect();
+            sums(counts)
         });
-        let block = offset.min(bytes.len()) / BLOCK;
+        let offset = offset.min(bytes.len());
+        let block = (offset / LINES).min(lines.len().saturating_sub(1));
         let before = lines.get(block).copied().unwrap_or_default();
-        let rest = bytes.get(block * BLOCK..offset.min(bytes.len())).unwrap_or_default();
+        let rest = bytes.get(block * LINES..offset).unwrap_or_default();
         Some(before + memchr::memchr_iter(b'\n', rest).count() + 1)
     }
+
+    /// Gives the number of newlines in each [`LINES`] bytes, where they were counted already.
+    pub(crate) fn set_lines(&self, newlines: &[u32]) {
+        // Counts that are there already are the same.
+        let _ = self.lines.set(sums(newlines.iter().map(|count| *count as usize)));
+    }
+}
+
+/// What comes before each count.
+fn sums(counts: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let before = |sum: &mut usize, count| Some(std::mem::replace(sum, *sum + count));
+    counts.into_iter().scan(0, before).collect()
 }
 
 impl fmt::Debug for Source {
@@ -101,11 +106,11 @@ mod tests {
 
     #[test]
     fn lines_count_from_one_across_blocks() {
-        let text = "x\n".repeat(BLOCK);
+        let text = "x\n".repeat(LINES);
         let source = Source::from_bytes("a.json", text.into_bytes());
         assert_eq!(source.line(0), Some(1));
         assert_eq!(source.line(2), Some(2));
-        assert_eq!(source.line(BLOCK), Some(BLOCK / 2 + 1));
-        assert_eq!(source.line(usize::MAX), Some(BLOCK + 1));
+        assert_eq!(source.line(LINES), Some(LINES / 2 + 1));
+        assert_eq!(source.line(usize::MAX), Some(LINES + 1));
     }
 }

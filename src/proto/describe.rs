@@ -40,6 +40,28 @@ pub fn is_modelled(message: &str) -> bool {
     table().messages.contains_key(message)
 }
 
+/// What the values of a field hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Neither messages nor names that a user chose.
+    Plain,
+    /// Messages of that full name.
+    Message(&'static str),
+    /// A map with messages of that full name.
+    Map(&'static str),
+}
+
+/// What a modelled field holds, and whether it is a list; `name` is in either spelling.
+#[must_use]
+pub fn field(message: &str, name: &str) -> Option<(Holds, bool)> {
+    let field = table().messages.get(message)?.fields.get(name)?;
+    let holds = match &field.kind {
+        Kind::Map(values) => values.message().map_or(Holds::Plain, Holds::Map),
+        kind => kind.message().map_or(Holds::Plain, Holds::Message),
+    };
+    Some((holds, field.repeated && !matches!(field.kind, Kind::Map(_))))
+}
+
 /// Finds what isn't modelled in the JSON text of a message, `Any`s in it included. The text is walked once and not
 /// kept, so this costs little more than parsing. It ends at a fault of syntax, which is the decoder's to report.
 #[must_use]
@@ -98,6 +120,16 @@ enum Kind {
     Message(String),
     Enum(String),
     Map(Box<Kind>),
+}
+
+impl Kind {
+    fn message(&self) -> Option<&str> {
+        match self {
+            Self::Any => Some("google.protobuf.Any"),
+            Self::Message(name) => Some(name),
+            Self::Plain | Self::Enum(_) | Self::Map(_) => None,
+        }
+    }
 }
 
 fn table() -> &'static Table {

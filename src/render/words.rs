@@ -136,6 +136,7 @@ pub(super) fn access_log(
     details: Option<&str>,
     termination: Option<&str>,
 ) -> String {
-    let status = status.map_or("0".to_owned(), |status| status.to_string());
+    // A TCP proxy logs code 0, whatever the client read; details are the connection manager's.
+    let status = status.filter(|_| details.is_some()).unwrap_or_default();
     format!("{status} {} {} {}", flags.unwrap_or("-"), details.unwrap_or("-"), termination.unwrap_or("-"))
 }

@@ -72,7 +72,8 @@ pub(crate) fn location(
             format!("{}{query}", current.get(..query_at).unwrap_or_default())
         }
     };
-    format!("{scheme}://{host}{port}{path}")
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{scheme}://{host}{port}{slash}{path}")
 }
 
 /// The request's own host; its port goes where a new one comes, or where it was the default of the old scheme.

@@ -57,13 +57,17 @@ pub(crate) struct ProtocolError {
     pub(crate) why: String,
 }
 
+/// What the codec is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Whether a whole URL may stand in the request line.
+    pub(crate) allow_absolute_url: bool,
+    /// Whether this is an edge proxy (`use_remote_address`) on a connection without TLS: it refuses `https` URLs.
+    pub(crate) is_plain_edge: bool,
+}
+
 /// Reads the request line and headers as HTTP/1.
-pub(crate) fn http1(
-    request: &Request,
-    allow_absolute_url: bool,
-    is_secure: bool,
-    headers: &mut Headers,
-) -> Result<(), ProtocolError> {
+pub(crate) fn http1(request: &Request, settings: Settings, headers: &mut Headers) -> Result<(), ProtocolError> {
     let error = |status, details, why: String| Err(ProtocolError { status: Some(status), details, why });
     if !is_known_method(&request.method) {
         return error(
@@ -72,11 +76,14 @@ pub(crate) fn http1(
             format!("{} is no method that the HTTP/1 parser knows", request.method),
         );
     }
+    if request.path.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) {
+        return error(400, "http1.codec_error", format!("{:?} can't stand in a request line", request.path));
+    }
     headers.add(":method", &request.method);
     let target = request.path.as_str();
     let is_connect = request.method == "CONNECT";
     let relative = !is_connect && target.starts_with('/') || request.method == "OPTIONS" && target.starts_with('*');
-    if relative || (!allow_absolute_url && !is_connect) {
+    if relative || (!settings.allow_absolute_url && !is_connect) {
         headers.add(":path", target);
         add_authority(request, headers);
     } else if is_connect {
@@ -94,7 +101,7 @@ pub(crate) fn http1(
         if host.is_empty() || !matches!(scheme.as_str(), "http" | "https") {
             return error(400, "http1.invalid_url", format!("{target} is no http URL"));
         }
-        if scheme == "https" && !is_secure {
+        if scheme == "https" && settings.is_plain_edge {
             return error(
                 403,
                 "http1.https_url_on_plaintext_connection",

@@ -23,6 +23,8 @@ use crate::proto::envoy::extensions::filters::network::http_connection_manager::
 pub(crate) struct Derived {
     pub(crate) request: Request,
     pub(crate) steps: Vec<Step>,
+    /// The host, if the destination's address only stands for one that isn't in the dump.
+    pub(crate) stands_for: Option<String>,
 }
 
 /// Ports that Istio's iptables rules redirect to (semantics §2.2).
@@ -68,7 +70,7 @@ fn derived(request: &Request, to: SocketAddr, redirected_to: Option<u16>, step: 
     let mut request = request.clone();
     request.connect = Some(to);
     request.redirected_to = redirected_to;
-    Derived { request, steps: vec![step] }
+    Derived { request, steps: vec![step], stands_for: None }
 }
 
 /// The pod's own address and an application port.
@@ -114,7 +116,10 @@ fn through_capture(cx: &Context<'_>, request: &Request, host: &str, port: u16, c
         return at(ip, why, Some(origin));
     }
     let ip = unused_address(cx, port);
-    at(ip, format!("no address of {host} is in the dump; {ip} stands for one that no listener has"), None)
+    let mut derived =
+        at(ip, format!("no address of {host} is in the dump; {ip} stands for one that no listener has"), None);
+    derived.stands_for = Some(host.to_owned());
+    derived
 }
 
 /// Names under which a service may be called: short forms count within the proxy's own namespace.

@@ -32,8 +32,7 @@ pub(crate) fn choose<'a>(
 ) -> Option<Chosen<'a>> {
     let listener = found.listener;
     let mut rejected = Vec::new();
-    let mut because =
-        "it is the only one left after port, address, SNI, transport protocol, ALPN and source".to_owned();
+    let mut because = String::new();
     let picked = if let Some(matcher) = &listener.filter_chain_matcher {
         let subject = Subject { connection, stream: None };
         match tree::evaluate(cx, walk, matcher, subject).and_then(|action| chain_name(&action)) {
@@ -55,14 +54,13 @@ pub(crate) fn choose<'a>(
             .enumerate()
             .map(|(index, chain)| Candidate { index, criteria: chain.filter_chain_match.as_ref() })
             .collect();
-        let mut search = Search { walk, connection, left: chains, rejected: Vec::new(), decided_by: Vec::new() };
+        let mut search = Search { walk, connection, left: chains, rejected: Vec::new(), met: Vec::new() };
         let picked = search.run();
         rejected = std::mem::take(&mut search.rejected);
-        if !search.decided_by.is_empty() {
-            because = search.decided_by.join(", ");
-        } else if listener.filter_chains.len() == 1 {
-            because = "it is the only one and asks for nothing".to_owned();
-        }
+        because = match search.met.as_slice() {
+            [] => "it asks for nothing and takes every connection".to_owned(),
+            met => met.join(", "),
+        };
         picked
     };
     let names = |index: usize| listener.filter_chains.get(index).map_or_else(String::new, |c| display_name(c, index));
@@ -147,8 +145,8 @@ struct Search<'a, 'w> {
     left: Vec<Candidate<'a>>,
     /// Chains that are out, in the order they went, with the criterion.
     rejected: Vec<(usize, String)>,
-    /// Criteria by which the last one was chosen over others.
-    decided_by: Vec<String>,
+    /// What the chains that are left ask for and got, level by level.
+    met: Vec<String>,
 }
 
 impl<'a> Search<'a, '_> {
@@ -226,7 +224,6 @@ impl<'a> Search<'a, '_> {
         value: &str,
         wants: impl Fn(&Candidate<'a>) -> Option<String>,
     ) {
-        let before = self.left.len();
         for candidate in &self.left {
             if kept.iter().all(|k| k.index != candidate.index) {
                 let why = match wants(candidate) {
@@ -236,10 +233,9 @@ impl<'a> Search<'a, '_> {
                 self.rejected.push((candidate.index, why));
             }
         }
-        if let Some(wanted) = kept.first().and_then(&wants)
-            && kept.len() < before
-        {
-            self.decided_by.push(format!("{criterion} is {wanted}"));
+        if let Some(wanted) = kept.first().and_then(&wants) {
+            let among = if wanted == value { String::new() } else { format!(", one of {wanted}") };
+            self.met.push(format!("{criterion} {value}{among}"));
         }
         self.left = kept;
     }

@@ -9,6 +9,7 @@ use super::matcher::cidr;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::ForwardClientCertDetails;
 
 /// Sets the trusted client address, `:scheme`, `x-forwarded-proto` and whether the request counts as internal.
 pub(crate) fn client_address(
@@ -59,12 +60,56 @@ pub(crate) fn client_address(
     let forwarded = stream.headers.get("x-forwarded-proto").unwrap_or_default().to_owned();
     if !stream.headers.contains(":scheme") {
         let known = forwarded.eq_ignore_ascii_case("http") || forwarded.eq_ignore_ascii_case("https");
-        stream.headers.set(":scheme", if known { &forwarded } else { scheme });
+        stream.headers.set(":scheme", &if known { forwarded.to_ascii_lowercase() } else { scheme.to_owned() });
     }
     stream.is_internal = single && is_internal(cx, hcm, stream.remote.ip());
     stream.headers.remove("x-envoy-internal");
     if stream.is_internal {
         stream.headers.set("x-envoy-internal", "true");
+    } else {
+        let edge_only: &[&str] = if uses_remote_address { EDGE_ONLY } else { &[] };
+        for name in edge_only.iter().chain(INTERNAL_ONLY) {
+            stream.headers.remove(name);
+        }
+    }
+    sanitize(hcm, stream);
+}
+
+/// What only internal clients may tell a proxy.
+const INTERNAL_ONLY: &[&str] = &[
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-original-url",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-ms",
+];
+
+/// What an edge proxy takes from nobody outside.
+const EDGE_ONLY: &[&str] = &[
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-original-path",
+];
+
+/// `te` but for trailers, and a client certificate header that the manager doesn't trust.
+fn sanitize(hcm: &HttpConnectionManager, stream: &mut Stream) {
+    let keeps_te = stream.headers.get("te").is_some_and(|te| te.split(',').any(|part| part.trim() == "trailers"));
+    stream.headers.remove("te");
+    if keeps_te {
+        stream.headers.set("te", "trailers");
+    }
+    let mode = ForwardClientCertDetails::try_from(hcm.forward_client_cert_details).unwrap_or_default();
+    if matches!(mode, ForwardClientCertDetails::Sanitize | ForwardClientCertDetails::SanitizeSet) {
+        stream.headers.remove("x-forwarded-client-cert");
     }
 }
 

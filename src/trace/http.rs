@@ -116,7 +116,10 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
         return Some(headers);
     }
     let allow_absolute = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).is_none_or(|v| v.value);
-    match codec::http1(request, allow_absolute, connection.tls, &mut headers) {
+    let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
+    let is_edge = is_edge && hcm.xff_num_trusted_hops == 0;
+    let settings = codec::Settings { allow_absolute_url: allow_absolute, is_plain_edge: is_edge && !connection.tls };
+    match codec::http1(request, settings, &mut headers) {
         Ok(()) => Some(headers),
         Err(error) => {
             failed(error.status, Some(error.details), &error.why);
@@ -389,6 +392,10 @@ fn filters(
             Verdict::Continue => {}
             Verdict::ContinueWithNewRoute => again = true,
             Verdict::Reply(reply) => {
+                let step = || Step::new("http filter", &filter.name, &reply.why);
+                if reply.disposition != Disposition::Redirect && walk.passes_over(step) {
+                    continue;
+                }
                 local_reply(walk, stream, reply);
                 return None;
             }
@@ -487,8 +494,8 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             walk.outcome.cluster = (!is_missing).then(|| name.clone());
             walk.outcome.upstream_host.clone_from(&failure.host);
             let mut flags = failure.flags.clone();
-            if failure.retriable && upstream::retries_connect_failure(&hop.cx, action, selected, &name) {
-                flags.push("URX");
+            if failure.retriable {
+                flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name));
             }
             let disposition = if name == "BlackHoleCluster" { Disposition::BlackHole } else { failure.disposition };
             let reply = LocalReply {

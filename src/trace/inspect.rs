@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 
 use super::context::Context;
 use super::listener::Accepting;
-use super::outcome::Step;
+use super::outcome::{Disposition, Step};
+use super::rate_limit::bucket::Bucket;
 use super::request::{Connection, Protocol, Request};
+use super::session::Session;
 use super::walk::Walk;
 use crate::dump::type_of;
+use crate::proto::Any;
 use crate::proto::envoy::config::listener::v3::listener_filter::ConfigType;
 use crate::proto::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
 use crate::proto::envoy::config::listener::v3::{ListenerFilter, ListenerFilterChainMatchPredicate};
+use crate::proto::envoy::extensions::filters::listener::local_ratelimit::v3::LocalRateLimit;
 use crate::proto::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 
 /// What listener filters did with a connection.
@@ -19,7 +23,7 @@ pub(crate) enum Inspected {
     /// It goes on to the filter chains.
     Continue,
     /// A filter closed it.
-    Closed,
+    Closed(Disposition),
 }
 
 /// Where the bytes of a connection come from.
@@ -51,6 +55,7 @@ impl<'a> Bytes<'a> {
 pub(crate) fn run(
     cx: &Context<'_>,
     walk: &mut Walk,
+    session: &Session,
     found: &Accepting<'_>,
     bytes: Bytes<'_>,
     connection: &mut Connection,
@@ -59,8 +64,9 @@ pub(crate) fn run(
         if filter.filter_disabled.as_ref().is_some_and(|predicate| matches_predicate(predicate, connection, 0)) {
             continue;
         }
-        if one(cx, walk, found, filter, bytes, connection) == Inspected::Closed {
-            return Inspected::Closed;
+        let inspected = one(cx, walk, session, found, filter, bytes, connection);
+        if inspected != Inspected::Continue {
+            return inspected;
         }
     }
     if found.listener.use_original_dst.is_some_and(|v| v.value) {
@@ -73,6 +79,7 @@ pub(crate) fn run(
 fn one(
     cx: &Context<'_>,
     walk: &mut Walk,
+    session: &Session,
     found: &Accepting<'_>,
     filter: &ListenerFilter,
     bytes: Bytes<'_>,
@@ -99,6 +106,7 @@ fn one(
             let settings = config.as_ref().and_then(|any| crate::dump::decode_any::<ProxyProtocol>(any).ok());
             return proxy_protocol(walk, settings.as_ref(), bytes, connection);
         }
+        Known::LocalRateLimit => return local_ratelimit(cx, walk, session, config.as_ref()),
         Known::NoEffect => {}
         Known::Opaque => walk.missing(format!(
             "listener filter {} ({type_name}) of {} may close the connection or change what is matched",
@@ -114,6 +122,7 @@ enum Known {
     TlsInspector,
     HttpInspector,
     ProxyProtocol,
+    LocalRateLimit,
     NoEffect,
     Opaque,
 }
@@ -128,10 +137,34 @@ fn kind(type_name: &str, name: &str) -> Known {
         ("ProxyProtocol", _) | ("", "proxy_protocol") => Known::ProxyProtocol,
         // Transparent source addresses change no decision.
         ("OriginalSrc", _) | ("", "original_src") => Known::NoEffect,
-        // Filled from a token bucket that only a burst empties; requests of a trace come one at a time.
-        ("LocalRateLimit", _) => Known::NoEffect,
+        ("LocalRateLimit", _) => Known::LocalRateLimit,
         _ => Known::Opaque,
     }
+}
+
+/// Takes a token for the connection, or closes it before any filter chain is chosen.
+fn local_ratelimit(cx: &Context<'_>, walk: &mut Walk, session: &Session, config: Option<&Any>) -> Inspected {
+    let limit = match config.map(|any| cx.cache.decode::<LocalRateLimit>(any)) {
+        Some(Ok(limit)) => limit,
+        Some(Err(error)) => {
+            walk.missing(format!("listener filter local_ratelimit can't be read: {error}"));
+            return Inspected::Continue;
+        }
+        None => return Inspected::Continue,
+    };
+    let enabled = limit
+        .runtime_enabled
+        .as_ref()
+        .is_none_or(|flag| cx.guard(&flag.runtime_key, flag.default_value.is_none_or(|value| value.value)));
+    let key = format!("{:p}", std::sync::Arc::as_ptr(&limit));
+    let bucket = limit.token_bucket.as_ref().filter(|_| enabled).and_then(|bucket| Bucket::new(key, bucket));
+    let Some(bucket) = bucket else { return Inspected::Continue };
+    let state = bucket.describe(walk, session);
+    if bucket.take(walk, session, 1) {
+        return Inspected::Continue;
+    }
+    walk.step(Step::new("listener filter", "local_ratelimit closes the connection", state));
+    Inspected::Closed(Disposition::FilterReply)
 }
 
 /// The destination before iptables, or of internal connections the one that the sender shared.
@@ -205,7 +238,7 @@ fn proxy_protocol(
         "proxy_protocol",
         "the client sends no PROXY protocol header: the connection is closed",
     ));
-    Inspected::Closed
+    Inspected::Closed(Disposition::ProtocolMismatch)
 }
 
 /// Predicates nest; a hostile one must not exhaust the stack.

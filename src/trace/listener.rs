@@ -40,8 +40,8 @@ pub(crate) fn accept<'a>(
         Some(port) => SocketAddr::new(loopback(to.ip()), port),
         None => to,
     };
-    let bound = |address: SocketAddr| in_force(cx).find(|l| is_bound(l.listener) && listens_on(l.listener, address));
-    let found = bound(dialled).or_else(|| wildcards(dialled).into_iter().find_map(bound));
+    let bound = |address: SocketAddr| at(cx, address, |l| is_bound(l.listener));
+    let found = bound(dialled).or_else(|| bound(wildcard(dialled)));
     if let Some(found) = found {
         let why = match request.redirected_to {
             Some(port) => format!("the connection to {to} is redirected to port {port}, where it is bound"),
@@ -62,7 +62,7 @@ fn nobody(cx: &Context<'_>, walk: &mut Walk, dialled: SocketAddr) {
         walk.end(Disposition::InsufficientInfo);
         return;
     }
-    let addresses: Vec<SocketAddr> = std::iter::once(dialled).chain(wildcards(dialled)).collect();
+    let addresses = [dialled, wildcard(dialled)];
     let waiting = cx.proxy.listeners().iter().find(|resource| {
         matches!(resource.state, State::Warming | State::Error)
             && resource.get().is_ok_and(|l| is_bound(l) && addresses.iter().any(|a| listens_on(l, *a)))
@@ -96,9 +96,8 @@ pub(crate) fn hand_off<'a>(
     from: Accepting<'a>,
     to: SocketAddr,
 ) -> Option<Accepting<'a>> {
-    let at = |address: SocketAddr| in_force(cx).find(|l| listens_on(l.listener, address));
-    let exact = at(to);
-    let found = exact.or_else(|| wildcards(to).into_iter().find_map(at));
+    let exact = at(cx, to, |_| true);
+    let found = exact.or_else(|| at(cx, wildcard(to), |_| true));
     let Some(found) = found.filter(|found| !std::ptr::eq(found.resource, from.resource)) else {
         let step =
             step("hand-off", &from, format!("no listener for {to}: {} keeps the connection", display_name(&from)));
@@ -113,6 +112,12 @@ pub(crate) fn hand_off<'a>(
     walk.outcome.listener = named(&found);
     walk.step(step("hand-off", &found, format!("original destination {to}: {how}")));
     Some(found)
+}
+
+/// The listener of an address: its own, else an IPv6 wildcard that takes IPv4, too.
+fn at<'a>(cx: &Context<'a>, address: SocketAddr, allowed: impl Fn(&Accepting<'a>) -> bool) -> Option<Accepting<'a>> {
+    let own = in_force(cx).find(|l| allowed(l) && addresses(l.listener).any(|a| a == address));
+    own.or_else(|| in_force(cx).find(|l| allowed(l) && listens_on(l.listener, address)))
 }
 
 /// An internal listener by name (semantics §2.2 step 4).
@@ -160,13 +165,30 @@ pub(crate) fn is_bound(listener: &Listener) -> bool {
 }
 
 fn listens_on(listener: &Listener, wanted: SocketAddr) -> bool {
-    addresses(listener).any(|address| address == wanted)
+    all_addresses(listener).any(|address| match tcp_address(address) {
+        Some(own) if own == wanted => true,
+        // `::` takes IPv4, too, if it isn't for IPv6 alone.
+        Some(own) => {
+            wanted == SocketAddr::new(IpAddr::from([0, 0, 0, 0]), own.port())
+                && own.ip() == IpAddr::from([0_u16; 8])
+                && is_compatible(address)
+        }
+        None => false,
+    })
+}
+
+fn is_compatible(address: &Address) -> bool {
+    matches!(&address.address, Some(AddressKind::SocketAddress(socket)) if socket.ipv4_compat)
 }
 
 /// TCP addresses of a listener, the additional ones too.
 pub(crate) fn addresses(listener: &Listener) -> impl Iterator<Item = SocketAddr> + '_ {
+    all_addresses(listener).filter_map(tcp_address)
+}
+
+fn all_addresses(listener: &Listener) -> impl Iterator<Item = &Address> {
     let more = listener.additional_addresses.iter().filter_map(|a| a.address.as_ref());
-    listener.address.iter().chain(more).filter_map(tcp_address)
+    listener.address.iter().chain(more)
 }
 
 /// The socket address of a TCP `Address`.
@@ -179,12 +201,10 @@ pub(crate) fn tcp_address(address: &Address) -> Option<SocketAddr> {
     Some(SocketAddr::new(socket.address.parse().ok()?, u16::try_from(port).ok()?))
 }
 
-/// Wildcard addresses that stand in for an address: that of its family, and `::` for IPv4 (an IPv6 wildcard listener
-/// that isn't v6-only is registered as `0.0.0.0` too).
-fn wildcards(of: SocketAddr) -> Vec<SocketAddr> {
-    let v4 = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), of.port());
-    let v6 = SocketAddr::new(IpAddr::from([0_u16; 8]), of.port());
-    if of.is_ipv4() { vec![v4, v6] } else { vec![v6] }
+/// The wildcard address of the same family and port.
+fn wildcard(of: SocketAddr) -> SocketAddr {
+    let any = if of.is_ipv4() { IpAddr::from([0, 0, 0, 0]) } else { IpAddr::from([0_u16; 8]) };
+    SocketAddr::new(any, of.port())
 }
 
 fn loopback(of: IpAddr) -> IpAddr {

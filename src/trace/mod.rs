@@ -21,6 +21,7 @@ mod listener;
 mod matcher;
 mod matcher_routes;
 mod network;
+mod network_filter;
 mod outcome;
 mod path;
 mod provenance;

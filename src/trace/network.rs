@@ -6,18 +6,21 @@ use super::context::{Context, Stream};
 use super::filter_chain::{self, Chosen};
 use super::inspect::{self, Bytes, Inspected};
 use super::listener::{self, Accepting};
+use super::network_filter::{self, Denial};
 use super::outcome::{Disposition, Step};
 use super::request::{ClientTls, Connection, Protocol, Request};
 use super::session::Session;
 use super::walk::Walk;
-use super::{http, http_filter, rbac, tcp};
+use super::{http, http_filter, tcp};
 use crate::dump::{Origin, type_of};
 use crate::proto::Any;
 use crate::proto::envoy::config::core::v3::TransportSocket;
 use crate::proto::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
 use crate::proto::envoy::config::listener::v3::filter::ConfigType;
 use crate::proto::envoy::config::listener::v3::{Filter, FilterChain};
+use crate::proto::envoy::extensions::filters::network::ext_authz::v3::ExtAuthz;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use crate::proto::envoy::extensions::filters::network::local_ratelimit::v3::LocalRateLimit;
 use crate::proto::envoy::extensions::filters::network::rbac::v3::Rbac;
 use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use crate::proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
@@ -46,8 +49,9 @@ pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
     };
     let remote = SocketAddr::new(request.source, request.source_port.unwrap_or(0));
     let mut connection = Connection::new(arrival, remote);
-    if inspect::run(&hop.cx, walk, &found, hop.bytes, &mut connection) == Inspected::Closed {
-        walk.end(Disposition::ProtocolMismatch);
+    let inspected = inspect::run(&hop.cx, walk, hop.session, &found, hop.bytes, &mut connection);
+    if let Inspected::Closed(disposition) = inspected {
+        walk.end(disposition);
         return;
     }
     let mut current = found;
@@ -57,8 +61,9 @@ pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
     {
         current = target;
         connection.forget_inspection();
-        if inspect::run(&hop.cx, walk, &target, hop.bytes, &mut connection) == Inspected::Closed {
-            walk.end(Disposition::ProtocolMismatch);
+        let inspected = inspect::run(&hop.cx, walk, hop.session, &target, hop.bytes, &mut connection);
+        if let Inspected::Closed(disposition) = inspected {
+            walk.end(disposition);
             return;
         }
     }
@@ -78,8 +83,9 @@ pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: C
         Step::new("internal listener", name, "the endpoint is an internal address that names it").at(Some(origin)),
     );
     let mut connection = from;
-    if inspect::run(&hop.cx, walk, &found, hop.bytes, &mut connection) == Inspected::Closed {
-        walk.end(Disposition::ProtocolMismatch);
+    let inspected = inspect::run(&hop.cx, walk, hop.session, &found, hop.bytes, &mut connection);
+    if let Inspected::Closed(disposition) = inspected {
+        walk.end(disposition);
         return;
     }
     serve(hop, walk, found, connection);
@@ -120,6 +126,9 @@ fn handshake(
     };
     let fails = |walk: &mut Walk, why: &str| {
         walk.step(Step::new("TLS", "handshake fails", why).at(origin.clone()));
+        if walk.passes_over(|| Step::new("TLS", "handshake fails", why)) {
+            return true;
+        }
         walk.end(Disposition::TlsMismatch);
         false
     };
@@ -243,15 +252,18 @@ fn run_filters(
     origin: Origin,
     mut connection: Connection,
 ) {
-    let mut denied = None;
+    let mut denied: Option<Denial> = None;
     for (index, filter) in chosen.chain.filters.iter().enumerate() {
+        if denied.is_some() && walk.passes_over(|| Step::new("network filter", "denied", "")) {
+            denied = None;
+        }
         let origin = origin.clone().within(&format!(".filters[{index}]"));
         let Some(config) = config_of(hop, walk, filter) else { continue };
         let type_name = type_of(&config).into_owned();
         match type_name.as_str() {
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
-                if let Some(termination) = denied {
-                    deny(walk, termination);
+                if let Some(denial) = denied {
+                    denial.end(walk, false);
                     return;
                 }
                 match hop.cx.cache.decode::<HttpConnectionManager>(&config) {
@@ -268,9 +280,32 @@ fn run_filters(
                 return;
             }
             "envoy.extensions.filters.network.rbac.v3.RBAC" => match hop.cx.cache.decode::<Rbac>(&config) {
-                Ok(rules) => denied = denied.or_else(|| rbac::network(&hop.cx, walk, &rules, &connection)),
+                Ok(rules) => {
+                    denied = denied.or_else(|| network_filter::rbac::on_data(&hop.cx, walk, &rules, &mut connection));
+                }
                 Err(error) => walk.missing(format!("network RBAC can't be read: {error}")),
             },
+            "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz" => {
+                match hop.cx.cache.decode::<ExtAuthz>(&config) {
+                    Ok(authz) => {
+                        denied =
+                            denied.or_else(|| network_filter::ext_authz::on_data(&hop.cx, walk, &authz, &connection));
+                    }
+                    Err(error) => walk.missing(format!("network ext_authz can't be read: {error}")),
+                }
+            }
+            "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit" => {
+                match hop.cx.cache.decode::<LocalRateLimit>(&config) {
+                    Ok(limit) => {
+                        let refused = network_filter::local_ratelimit::on_new_connection;
+                        if let Some(denial) = refused(&hop.cx, walk, hop.session, &limit) {
+                            denial.end(walk, false);
+                            return;
+                        }
+                    }
+                    Err(error) => walk.missing(format!("network local_ratelimit can't be read: {error}")),
+                }
+            }
             "envoy.extensions.filters.network.sni_cluster.v3.SniCluster" => {
                 if let Some(sni) = connection.server_name.clone().filter(|sni| !sni.is_empty()) {
                     walk.step(
@@ -285,8 +320,8 @@ fn run_filters(
             }
             "envoy.extensions.filters.network.direct_response.v3.Config"
             | "envoy.extensions.filters.network.echo.v3.Echo" => {
-                if let Some(termination) = denied {
-                    deny(walk, termination);
+                if let Some(denial) = denied {
+                    denial.end(walk, false);
                     return;
                 }
                 walk.step(Step::new("network filter", &filter.name, "it answers by itself").at(Some(origin)));
@@ -313,11 +348,6 @@ fn run_filters(
             .at(Some(origin)),
     );
     walk.end(Disposition::ProtocolMismatch);
-}
-
-pub(crate) fn deny(walk: &mut Walk, termination: String) {
-    walk.outcome.termination = Some(termination);
-    walk.end(Disposition::RbacDenied);
 }
 
 fn unreadable(walk: &mut Walk, error: &str) {
@@ -363,7 +393,7 @@ fn effect(type_name: &str, name: &str) -> Effect {
     let sniffs = ["mongo_proxy", "mysql_proxy", "postgres_proxy", "zookeeper_proxy", "kafka_broker"];
     if is_istio
         || sniffs.iter().any(|s| type_name.contains(s) || name.ends_with(s))
-        || matches!(last, "ConnectionLimit" | "LocalRateLimit" | "ForwardDownstreamSni")
+        || matches!(last, "ConnectionLimit" | "ForwardDownstreamSni")
         || matches!(
             name,
             "istio.stats"

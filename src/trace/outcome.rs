@@ -13,6 +13,9 @@ pub struct Trace {
     pub branches: Vec<Branch>,
     /// What the input doesn't hold, each with the reason; empty when the set of outcomes is certain.
     pub unknown: Vec<String>,
+    /// Of a request that isn't delivered on some way: every setting that refuses it, in the order met. The first is
+    /// the one that decides; the others would, were those before them mended.
+    pub obstacles: Vec<Step>,
 }
 
 /// One possible way of a request.

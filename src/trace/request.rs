@@ -195,6 +195,39 @@ impl Connection {
     }
 }
 
+/// Headers of which Envoy holds one entry, whatever a client sends (measured on 1.40).
+const JOINED: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "expect",
+    "grpc-accept-encoding",
+    "grpc-timeout",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "origin",
+    "pragma",
+    "referer",
+    "user-agent",
+    "via",
+    "x-client-trace-id",
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-request-id",
+];
+
 /// Request headers as Envoy holds them: lower-case names, pseudo-headers included, order kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -202,9 +235,15 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Appends one header; the name is lower-cased.
+    /// Appends one header; the name is lower-cased. Of the headers that Envoy keeps in one place each, a repeated one
+    /// is joined to the first with a comma, so that matchers see one value.
     pub fn add(&mut self, name: &str, value: &str) {
-        self.entries.push((name.to_ascii_lowercase(), value.to_owned()));
+        let name = name.to_ascii_lowercase();
+        if JOINED.contains(&name.as_str()) && self.contains(&name) {
+            self.append(&name, value);
+            return;
+        }
+        self.entries.push((name, value.to_owned()));
     }
 
     /// Replaces all headers of that name by one.

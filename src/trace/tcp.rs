@@ -2,6 +2,7 @@
 
 use super::cluster::{self, Balance, HostAddress, Selection};
 use super::network::{self, Hop};
+use super::network_filter::Denial;
 use super::outcome::{Disposition, Step};
 use super::request::{Connection, Protocol};
 use super::upstream;
@@ -14,14 +15,14 @@ use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy:
 /// Filter state that names the cluster of a connection (sni_cluster, set_filter_state).
 pub(crate) const CLUSTER_KEY: &str = "envoy.tcp_proxy.cluster";
 
-/// Forwards the connection; `denied` is what network RBAC says once the first byte arrives.
+/// Forwards the connection; `denied` is what a filter before it says once the first byte arrives.
 pub(crate) fn serve(
     hop: &Hop<'_>,
     walk: &mut Walk,
     proxy: &TcpProxy,
     origin: Origin,
     connection: &Connection,
-    denied: Option<String>,
+    denied: Option<Denial>,
 ) {
     let (name, metadata, why) = match cluster_name(walk, proxy, connection) {
         Some(chosen) => chosen,
@@ -60,8 +61,8 @@ pub(crate) fn serve(
     };
     walk.outcome.cluster = Some(name);
     walk.outcome.upstream_host = upstream::shown(&host.address);
-    if let Some(termination) = denied {
-        network::deny(walk, termination);
+    if let Some(denial) = denied {
+        denial.end(walk, true);
         return;
     }
     let original = host.is_original_destination;
@@ -77,9 +78,10 @@ pub(crate) fn serve(
     }
     walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });
     let request = hop.bytes.request();
-    // What is inside a TLS connection that isn't ended here stays unread.
+    // What is inside a TLS connection that isn't ended here stays unread. A tunnel (tunneling_config) hands the bytes on
+    // as they are.
     let is_readable = !hop.bytes.is_tls() || connection.tls;
-    if is_readable && request.protocol != Protocol::Tcp && proxy.tunneling_config.is_none() {
+    if is_readable && request.protocol != Protocol::Tcp {
         walk.outcome.status = Some(200);
         walk.outcome.upstream_path = Some(request.path.clone());
         walk.outcome.upstream_authority = Some(request.authority.clone().unwrap_or_default());
@@ -91,7 +93,11 @@ pub(crate) fn http_result(walk: &mut Walk, follow: impl FnOnce(&mut Walk)) {
     let outer = std::mem::take(&mut walk.outcome);
     follow(walk);
     let inner = std::mem::replace(&mut walk.outcome, outer);
-    walk.outcome.disposition = inner.disposition;
+    // Where the next hop takes it from the connection, this hop has chosen the endpoint.
+    walk.outcome.disposition = match inner.disposition {
+        Some(Disposition::PassthroughOriginalDst) => Some(Disposition::Endpoint),
+        other => other,
+    };
     walk.outcome.status = inner.status;
     walk.outcome.upstream_path = inner.upstream_path;
     walk.outcome.upstream_authority = inner.upstream_authority;

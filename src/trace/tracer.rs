@@ -5,10 +5,10 @@ use super::context::Context;
 use super::destination;
 use super::inspect::Bytes;
 use super::network::{self, Hop};
-use super::outcome::{Disposition, Trace};
+use super::outcome::{Branch, Disposition, Step, Trace};
 use super::request::Request;
 use super::session::Session;
-use super::walk::explore;
+use super::walk::{Walk, explore};
 use crate::dump::Proxy;
 
 /// Traces requests through one proxy. What is decoded and compiled for one is kept for the next; rate limits count the
@@ -33,12 +33,12 @@ impl<'a> Tracer<'a> {
     pub fn trace(&self, request: &Request) -> Trace {
         let cx = Context { proxy: self.proxy, cache: &self.cache };
         let derived = request.connect.is_none().then(|| destination::derive(&cx, request));
-        let (request, steps) = match derived {
-            Some(derived) => (derived.request, derived.steps),
-            None => (request.clone(), Vec::new()),
+        let (request, steps, stands_for) = match derived {
+            Some(derived) => (derived.request, derived.steps, derived.stands_for),
+            None => (request.clone(), Vec::new(), None),
         };
         let mut taken = Vec::new();
-        let (branches, unknown) = explore(|walk| {
+        let follow = |walk: &mut Walk| {
             walk.steps.clone_from(&steps);
             let Some(to) = request.connect else {
                 walk.missing("the destination address: give it with --to ADDRESS:PORT");
@@ -47,9 +47,39 @@ impl<'a> Tracer<'a> {
             };
             let hop = Hop { cx, session: &self.session, bytes: Bytes::Client(&request), depth: 0 };
             network::connect(&hop, walk, to);
+            if let Some(host) = &stands_for
+                && walk.outcome.upstream_host.as_deref() == Some(to.to_string().as_str())
+            {
+                // An address that was made up must not come out as an answer.
+                walk.outcome.upstream_host = None;
+                walk.missing(format!("the address of {host}: give it with --to ADDRESS:PORT"));
+            }
+        };
+        let (branches, unknown) = explore(|walk| {
+            follow(walk);
             taken.push(std::mem::take(&mut walk.consumed));
         });
         self.session.keep(&taken);
-        Trace { id: request.id.clone(), branches, unknown }
+        let is_delivered = |branch: &Branch| branch.outcome.disposition.is_some_and(Disposition::is_delivered);
+        let obstacles = if branches.iter().all(is_delivered) { Vec::new() } else { obstacles(follow) };
+        Trace { id: request.id.clone(), branches, unknown, obstacles }
     }
+}
+
+/// Walks once more past everything that refuses the request, and gives what did.
+fn obstacles(follow: impl Fn(&mut Walk)) -> Vec<Step> {
+    let mut all: Vec<Step> = Vec::new();
+    let _ = explore(|walk| {
+        walk.goes_on = true;
+        follow(walk);
+        if !walk.outcome.disposition.is_some_and(Disposition::is_delivered) {
+            walk.obstacles.extend(walk.steps.last().cloned());
+        }
+        for step in walk.obstacles.drain(..) {
+            if !all.contains(&step) {
+                all.push(step);
+            }
+        }
+    });
+    all
 }

@@ -74,20 +74,22 @@ pub(crate) fn speaks_http2(cx: &Context<'_>, cluster: &str, downstream_is_http2:
     }
 }
 
-/// Whether a connection that fails is tried again, so that the log says in the end that retries are used up.
-pub(crate) fn retries_connect_failure(
+/// What the log adds about retries when a connection fails for good: that they are used up, or that the circuit breaker
+/// allows none.
+pub(crate) fn flag_of_retries(
     cx: &Context<'_>,
     action: &RouteAction,
     selected: &Selected<'_>,
     cluster: &str,
-) -> bool {
+) -> Option<&'static str> {
     let policy: Option<&RetryPolicy> =
         action.retry_policy.as_ref().or_else(|| selected.vhost.and_then(|vhost| vhost.retry_policy.as_ref()));
-    let Some(policy) = policy else { return false };
+    let policy = policy?;
     let covers = policy
         .retry_on
         .split(',')
         .any(|on| matches!(on.trim(), "5xx" | "gateway-error" | "connect-failure" | "reset" | "reset-before-request"));
     let priority = RoutingPriority::try_from(action.priority).unwrap_or_default();
-    covers && policy.num_retries.is_none_or(|n| n.value > 0) && allows_retry(cx, cluster, priority)
+    let retries = covers && policy.num_retries.is_none_or(|n| n.value > 0);
+    retries.then(|| if allows_retry(cx, cluster, priority) { "URX" } else { "UO" })
 }

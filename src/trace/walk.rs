@@ -25,6 +25,10 @@ pub(crate) struct Walk {
     pub(crate) unknown: BTreeSet<String>,
     /// The end, filled in on the way.
     pub(crate) outcome: Outcome,
+    /// Whether what refuses the request is only noted, so that what comes after it is seen, too.
+    pub(crate) goes_on: bool,
+    /// What refused the request and was passed over.
+    pub(crate) obstacles: Vec<Step>,
     /// Tokens taken from the buckets of local rate limits, by bucket ([`Session`](super::session::Session)).
     pub(crate) consumed: BTreeMap<String, u64>,
 }
@@ -90,6 +94,15 @@ impl Walk {
     /// Ends the walk: how the request ended. A later call for the same walk replaces it.
     pub(crate) fn end(&mut self, disposition: Disposition) {
         self.outcome.disposition = Some(disposition);
+    }
+
+    /// Whether a refusal that was just explained by a step is passed over; it is noted then.
+    pub(crate) fn passes_over(&mut self, refusal: impl FnOnce() -> Step) -> bool {
+        if self.goes_on {
+            let step = self.steps.last().filter(|last| last.kind != "HTTP").cloned().unwrap_or_else(refusal);
+            self.obstacles.push(step);
+        }
+        self.goes_on
     }
 
     /// Adds a decision.

@@ -4,7 +4,7 @@ use super::hash::{RequestHash, Weighted};
 use super::hosts::{Group, Health, Member, Priority};
 use super::policy::{Hashing, LocalityMode, Picker, Policy};
 use super::priority::{Availability, Loads, settled};
-use super::zone;
+use super::zone::{self, Zone};
 use crate::trace::walk::Walk;
 
 /// A host that was chosen.
@@ -77,11 +77,14 @@ impl Chooser<'_> {
             }
             LocalityMode::ZoneAware(settings) if nth == 0 => {
                 let local = self.local.as_ref().and_then(|local| local.first());
-                if let Some(group) = local.and_then(|local| zone::choose(walk, &settings, local, priority, self.policy))
-                {
-                    let group = priority.groups.get(group)?;
-                    members.retain(|member| group.members.contains(member));
-                    place = "zone-aware".to_owned();
+                match local.map_or(Zone::Any, |local| zone::choose(walk, &settings, local, priority, self.policy)) {
+                    Zone::Any => {}
+                    Zone::Nowhere => return None,
+                    Zone::Group(group) => {
+                        let group = priority.groups.get(group)?;
+                        members.retain(|member| group.members.contains(member));
+                        place = "zone-aware".to_owned();
+                    }
                 }
             }
             LocalityMode::ZoneAware(_) | LocalityMode::None => {}
@@ -138,8 +141,8 @@ impl Chooser<'_> {
         let (chosen, place) = match &self.hash {
             RequestHash::Known(hash) => {
                 let candidates = match &self.policy.picker {
-                    Picker::RingHash(ring, _) => ring.choose(&on_ring, *hash),
-                    Picker::Maglev(table, _) => table.choose(&on_ring, *hash).into_iter().collect(),
+                    Picker::RingHash(ring, _) => ring.choose(&on_ring, *hash, self.is_ordered(priority)),
+                    Picker::Maglev(table, _) => table.choose(&on_ring, *hash),
                     _ => Vec::new(),
                 };
                 let key = format!("order of the hosts on the ring of cluster {}", self.name);
@@ -155,6 +158,12 @@ impl Chooser<'_> {
         };
         let chosen = *members.get(chosen)?;
         self.explain(set, nth, chosen, &members, panics, &place)
+    }
+
+    /// Whether the order in which Envoy puts the hosts of a priority on a ring is known.
+    fn is_ordered(&self, priority: &Priority<'_>) -> bool {
+        let by_locality = self.policy.locality == LocalityMode::Weighted && priority.is_weighted;
+        by_locality || priority.is_ordered
     }
 
     /// Hosts of a priority with their share of all weights, in the arithmetic of Envoy's consistent hashing.

@@ -38,7 +38,6 @@ pub(super) fn choose(
         return Ok(Host {
             address: HostAddress::Ip(address),
             hostname: host.to_owned(),
-            metadata: std::collections::BTreeMap::new(),
             cluster: cluster.name.clone(),
             transport_socket: socket,
             is_original_destination: false,

@@ -138,9 +138,9 @@ impl Ring {
         self.max_size = max.unwrap_or(self.max_size).min(LARGEST_RING);
     }
 
-    /// Indices of the hosts that the hash may lead to: one, or a few where rounding decides how many places a host
-    /// has on the ring, which depends on an order of hosts that the dump doesn't keep.
-    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Vec<usize> {
+    /// Indices of the hosts that the hash may lead to. Several are possible where hosts share a place on the ring, or
+    /// where rounding decides how many places a host has, and the hosts aren't in Envoy's order.
+    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64, is_ordered: bool) -> Vec<usize> {
         let smallest = hosts.iter().map(|host| host.share).fold(1.0_f64, f64::min);
         if hosts.is_empty() || smallest <= 0.0 {
             return Vec::new();
@@ -148,12 +148,21 @@ impl Ring {
         let scale = ((smallest * self.min_size as f64).ceil() / smallest).min(self.max_size as f64);
         // Place, host, whether it is there in any order of the hosts.
         let mut ring: Vec<(u64, usize, bool)> = Vec::new();
+        let mut target = 0.0;
+        let mut current = 0.0;
         for (nth, host) in hosts.iter().enumerate() {
             let places = scale * host.share;
-            let nearest = places.round();
-            // Envoy counts up a running sum, so that a fraction may fall to the host before or after.
-            let (sure, possible) = if (places - nearest).abs() < 1e-6 {
-                (nearest as u64, nearest as u64)
+            let (sure, possible) = if is_ordered {
+                // A running sum, so that fractions add up to whole places.
+                target += places;
+                let first = current;
+                while current < target {
+                    current += 1.0;
+                }
+                let count = (current - first) as u64;
+                (count, count)
+            } else if (places - places.round()).abs() < 1e-6 {
+                (places.round() as u64, places.round() as u64)
             } else {
                 (places.floor() as u64, places.ceil() as u64)
             };
@@ -166,13 +175,17 @@ impl Ring {
         ring.sort_unstable();
         let start = ring.partition_point(|(at, ..)| *at < hash);
         let mut chosen = Vec::new();
+        let mut settled = None;
         for offset in 0..ring.len() {
-            let Some((_, nth, is_sure)) = ring.get((start + offset) % ring.len()) else { break };
+            let Some((at, nth, is_sure)) = ring.get((start + offset) % ring.len()) else { break };
+            if settled.is_some_and(|place| place != *at) {
+                break;
+            }
             if !chosen.contains(nth) {
                 chosen.push(*nth);
             }
             if *is_sure {
-                break;
+                settled = Some(*at);
             }
         }
         chosen
@@ -199,8 +212,15 @@ impl MaglevTable {
         self.size = size.unwrap_or(self.size).clamp(2, LARGEST_TABLE);
     }
 
-    /// Index of the host that the hash leads to.
-    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Option<usize> {
+    /// Indices of the hosts that the hash may lead to: one, or those that are hashed by the same key.
+    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Vec<usize> {
+        let Some(key) = self.host_at(hosts, hash).and_then(|nth| hosts.get(nth)).map(|host| &host.key) else {
+            return Vec::new();
+        };
+        hosts.iter().enumerate().filter(|(_, host)| host.key == *key).map(|(nth, _)| nth).collect()
+    }
+
+    fn host_at(&self, hosts: &[Weighted], hash: u64) -> Option<usize> {
         struct Entry {
             nth: usize,
             offset: u64,

@@ -74,8 +74,11 @@ pub(super) struct Priority<'a> {
     pub(super) is_weighted: bool,
     /// Percent, 140 by default.
     pub(super) overprovisioning: u64,
-    /// Whether availability goes by weight rather than by number.
+    /// Whether availability goes by weight rather than by number (`weighted_priority_health`). Envoy's dump doesn't print
+    /// it, so only an assignment inside a cluster can say so.
     pub(super) by_weight: bool,
+    /// Whether `members` are in Envoy's own order; a dump lists them by locality.
+    pub(super) is_ordered: bool,
 }
 
 /// What Envoy knows besides the endpoints.
@@ -155,7 +158,11 @@ pub(super) fn of_assignment<'a>(
             );
         }
     }
-    builder.finish(common, around.own)
+    let order = live.map(|status| {
+        let hosts = status.host_statuses.iter().enumerate();
+        hosts.filter_map(|(nth, host)| Some((host.address.as_ref()?, nth))).collect()
+    });
+    builder.finish(common, around.own, order.as_ref())
 }
 
 /// The hosts that `/clusters` lists; their metadata and the weights of localities aren't there.
@@ -180,7 +187,7 @@ pub(super) fn of_cluster_status<'a>(status: &'a ClusterStatus, around: &Surround
             },
         );
     }
-    builder.finish(Common { overprovisioning: 140, by_weight: false }, around.own)
+    builder.finish(Common { overprovisioning: 140, by_weight: false }, around.own, Some(&HashMap::new()))
 }
 
 fn no_metadata() -> &'static BTreeMap<String, Struct> {
@@ -270,12 +277,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn finish(mut self, common: Common, own: Option<&Locality>) -> Vec<Priority<'a>> {
+    /// `order` is the place of each address in Envoy's own order, where that is known.
+    fn finish(
+        mut self,
+        common: Common,
+        own: Option<&Locality>,
+        order: Option<&HashMap<&Address, usize>>,
+    ) -> Vec<Priority<'a>> {
         // There is always a priority 0.
         self.reach(0);
         self.priorities
             .into_iter()
-            .map(|(members, weights)| {
+            .map(|(mut members, weights)| {
+                if let Some(order) = order {
+                    let place = |member: &Member<'_>| member.address.and_then(|address| order.get(address));
+                    members.sort_by_key(|member| place(member).copied().unwrap_or(usize::MAX));
+                }
                 let mut by_place: BTreeMap<Place<'_>, Vec<usize>> = BTreeMap::new();
                 for (nth, member) in members.iter().enumerate() {
                     by_place.entry(place(member.locality)).or_default().push(nth);
@@ -290,6 +307,7 @@ impl<'a> Builder<'a> {
                     .collect();
                 groups.sort_by_key(|group| !group.is_local);
                 Priority {
+                    is_ordered: order.is_some() || groups.len() < 2,
                     members,
                     groups,
                     is_weighted: true,

@@ -15,6 +15,7 @@ mod limits;
 mod original_dst;
 mod policy;
 mod priority;
+mod side_call;
 mod subset;
 mod transport_socket;
 mod zone;
@@ -23,7 +24,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use address::HostAddress;
 pub(crate) use limits::allows_retry;
-pub(crate) use transport_socket::{SocketKind, Tls, UpstreamSocket};
+pub(crate) use side_call::unreachable;
+pub(crate) use transport_socket::{SocketKind, UpstreamSocket};
 
 use self::balance::{Chooser, Pick};
 use self::discovery::Discovery;
@@ -33,6 +35,7 @@ use self::policy::{Picker, Policy};
 use self::subset::Criteria;
 use super::context::{Context, Stream};
 use super::outcome::{Disposition, Rejected, Step};
+use super::provenance::istio_config;
 use super::request::Connection;
 use super::walk::Walk;
 use crate::dump::{Kind, Resource, State};
@@ -75,8 +78,6 @@ pub(crate) struct Host {
     pub(crate) address: HostAddress,
     /// Its name, for `auto_host_rewrite`; empty if it has none.
     pub(crate) hostname: String,
-    /// Its metadata by namespace, over that of its locality.
-    pub(crate) metadata: BTreeMap<String, Struct>,
     /// Cluster that it belongs to: of an aggregate the member, else the cluster asked for.
     pub(crate) cluster: String,
     /// What the bytes go through on the way to it.
@@ -201,23 +202,7 @@ fn describe(cx: &Context<'_>, resource: &Resource<Cluster>, cluster: &Cluster) -
     if resource.state == State::Static {
         why.push_str(", from the bootstrap");
     }
-    Step::new("cluster", &cluster.name, why).at(Some(resource.origin())).of(destination_rule(cluster))
-}
-
-/// The DestinationRule that shaped a cluster, `DestinationRule shop/reviews`: read from the right, as the group differs
-/// between releases (semantics §10).
-fn destination_rule(cluster: &Cluster) -> Option<String> {
-    let istio = cluster.metadata.as_ref()?.filter_metadata.get("istio")?;
-    let mut parts = istio.get("config")?.as_str()?.rsplit('/');
-    let (name, kind, namespace) = (parts.next()?, parts.next()?, parts.next()?);
-    let kind: String = kind
-        .split('-')
-        .map(|word| {
-            let mut chars = word.chars();
-            chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
-        })
-        .collect();
-    Some(format!("{kind} {namespace}/{name}"))
+    Step::new("cluster", &cluster.name, why).at(Some(resource.origin())).of(istio_config(cluster.metadata.as_ref()))
 }
 
 /// Chooses a host of a cluster that is in force.
@@ -391,13 +376,9 @@ fn step(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, pick: &Pick<'_>) -
     walk.step(Step::new("endpoint", named(&pick.host), &pick.why).not(rejected.collect()));
     let transport_socket = transport_socket::of_host(cx, cluster, Some(&pick.host));
     socket_step(walk, &transport_socket);
-    let locality = pick.host.locality_metadata.map(|metadata| metadata.filter_metadata.clone());
-    let mut metadata = locality.unwrap_or_default();
-    metadata.extend(pick.host.metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
     Host {
         address,
         hostname: pick.host.hostname.to_owned(),
-        metadata,
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: false,
@@ -421,7 +402,6 @@ fn unresolved(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, name: &str, 
     Host {
         address: HostAddress::Unknown,
         hostname: name.rsplit_once(':').map_or(name, |(host, _)| host).to_owned(),
-        metadata: BTreeMap::new(),
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: false,
@@ -441,7 +421,6 @@ fn original_destination(
     Ok(Host {
         address: HostAddress::Ip(address),
         hostname: format!("{}{address}", cluster.name),
-        metadata: BTreeMap::new(),
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: true,
@@ -461,3 +440,6 @@ fn unreachable_listener(cx: &Context<'_>, name: &str) -> Option<String> {
         None => Some(format!("the endpoint is the internal listener {name}, which this proxy doesn't have")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ pub(super) struct SubsetConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fallback {
     #[default]
-    NoFallback,
+    Nothing,
     AnyEndpoint,
     DefaultSubset,
 }
@@ -274,7 +274,7 @@ fn fallback(policy: i32) -> Fallback {
     match policy {
         1 => Fallback::AnyEndpoint,
         2 => Fallback::DefaultSubset,
-        _ => Fallback::NoFallback,
+        _ => Fallback::Nothing,
     }
 }
 
@@ -374,14 +374,19 @@ fn decode<T: Message>(cx: &Context<'_>, any: &Any) -> Result<Arc<T>, String> {
 }
 
 fn typed_subset(config: &Subset) -> SubsetConfig {
+    let mut selectors: Vec<Selector> = config
+        .subset_selectors
+        .iter()
+        .map(|s| selector(&s.keys, s.fallback_policy, &s.fallback_keys_subset, s.single_host_per_subset))
+        .collect();
+    if config.allow_redundant_keys {
+        // The longest selector that a request satisfies is to be the first.
+        selectors.sort_by_key(|selector| std::cmp::Reverse(selector.keys.len()));
+    }
     SubsetConfig {
         fallback: fallback(config.fallback_policy),
         default_subset: config.default_subset.clone().unwrap_or_default(),
-        selectors: config
-            .subset_selectors
-            .iter()
-            .map(|s| selector(&s.keys, s.fallback_policy, &s.fallback_keys_subset, s.single_host_per_subset))
-            .collect(),
+        selectors,
         locality_weight_aware: config.locality_weight_aware,
         scale_locality_weight: config.scale_locality_weight,
         panic_mode_any: config.panic_mode_any,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::balance::{Chooser, Pick};
 use super::hosts::{Group, Member, Priority};
-use super::policy::{Fallback, SelectorFallback, SubsetConfig};
+use super::policy::{Fallback, Selector, SelectorFallback, SubsetConfig};
 use super::transport_socket::{labels_match, same};
 use crate::proto::Struct;
 use crate::trace::walk::Walk;
@@ -55,23 +55,16 @@ impl<'h> Subsets<'_, 'h> {
                 criteria.retain(|key, _| selector.keys.contains(key));
             }
         }
-        let mut selectors = self.config.selectors.iter();
-        let selector =
-            selectors.find(|selector| selector.keys.iter().eq(criteria.keys())).filter(|s| !s.keys.is_empty());
-        if let Some(selector) = selector {
-            let belongs = |member: &Member<'_>| self.belongs(member, &criteria);
+        let belongs = |member: &Member<'_>| self.selector_of(member, &criteria).is_some();
+        let mut members = self.set.iter().flat_map(|priority| &priority.members);
+        // The first host makes the subset, with what its selector says of it.
+        if let Some(selector) = members.find_map(|member| self.selector_of(member, &criteria)) {
             if selector.single_host {
-                if let Some(pick) = self.single(walk, &belongs, &criteria) {
-                    return Some(pick);
-                }
-            } else {
-                let subset = self.subset(belongs);
-                if subset.iter().any(|priority| !priority.members.is_empty()) {
-                    // Healthy or not, a subset with hosts is the subset.
-                    let pick = self.chooser.choose(walk, &subset)?;
-                    return Some(self.say(pick, format!("subset {}", describe(&criteria))));
-                }
+                return self.single(walk, &belongs, &criteria);
             }
+            // Healthy or not, a subset with hosts is the subset.
+            let pick = self.chooser.choose(walk, &self.subset(belongs))?;
+            return Some(self.say(pick, format!("subset {}", describe(&criteria))));
         }
         match self.selector_fallback(&criteria) {
             SelectorFallback::NotDefined => {}
@@ -85,7 +78,7 @@ impl<'h> Subsets<'_, 'h> {
             }
             SelectorFallback::KeysSubset(_) => return None,
         }
-        if self.config.fallback == Fallback::NoFallback {
+        if self.config.fallback == Fallback::Nothing {
             return None;
         }
         let why = match (criteria.is_empty(), self.config.fallback) {
@@ -110,7 +103,7 @@ impl<'h> Subsets<'_, 'h> {
 
     fn fall_back(&self, walk: &mut Walk, policy: Fallback) -> Option<Pick<'h>> {
         match policy {
-            Fallback::NoFallback => None,
+            Fallback::Nothing => None,
             Fallback::AnyEndpoint => self.chooser.choose(walk, &self.subset(|_| true)),
             Fallback::DefaultSubset => {
                 let labels = &self.config.default_subset.fields;
@@ -136,14 +129,40 @@ impl<'h> Subsets<'_, 'h> {
         SelectorFallback::NotDefined
     }
 
-    /// Whether a host has all values that are asked for.
-    fn belongs(&self, member: &Member<'_>, criteria: &Criteria) -> bool {
-        let metadata = metadata(member);
-        criteria.iter().all(|(key, wanted)| match metadata.and_then(|metadata| metadata.get(key)) {
-            Some(Value::Array(values)) if self.config.list_as_any => values.iter().any(|value| same(value, wanted)),
-            Some(value) => same(value, wanted),
-            None => false,
+    /// The selector by which a host is in the subset of exactly these criteria.
+    fn selector_of(&self, member: &Member<'_>, criteria: &Criteria) -> Option<&Selector> {
+        if criteria.is_empty() {
+            return None;
+        }
+        let metadata = metadata(member)?;
+        self.config.selectors.iter().find(|selector| {
+            let subsets = self.subsets_of(metadata, selector);
+            subsets.iter().any(|subset| {
+                subset.len() == criteria.len()
+                    && criteria.iter().all(|(key, value)| subset.get(key).is_some_and(|other| same(other, value)))
+            })
         })
+    }
+
+    /// The keys and values of the subsets that a selector puts a host into: more than one if lists stand for any of
+    /// their values. An empty list loses what was found before it, as it does in Envoy.
+    fn subsets_of<'m>(&self, metadata: &'m Struct, selector: &'m Selector) -> Vec<BTreeMap<&'m String, &'m Value>> {
+        let mut subsets: Vec<BTreeMap<&String, &Value>> = Vec::new();
+        for key in &selector.keys {
+            let Some(value) = metadata.get(key) else { return Vec::new() };
+            let values: Vec<&Value> = match value {
+                Value::Array(values) if self.config.list_as_any => values.iter().collect(),
+                value => vec![value],
+            };
+            let so_far = if subsets.is_empty() { vec![BTreeMap::new()] } else { subsets };
+            let with = |subset: &BTreeMap<&'m String, &'m Value>, value: &'m Value| {
+                let mut subset = subset.clone();
+                subset.insert(key, value);
+                subset
+            };
+            subsets = so_far.iter().flat_map(|subset| values.iter().map(|value| with(subset, value))).collect();
+        }
+        subsets
     }
 
     /// A subset of one host: the first of the first priority that has one, healthy or not. The dump keeps the order of

@@ -4,14 +4,25 @@ use super::hosts::{Health, Member, Priority};
 use super::policy::{Policy, ZoneAware};
 use crate::trace::walk::Walk;
 
-/// Index of the locality that a request goes to; `None` if localities don't take part.
+/// What localities have to say about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zone {
+    /// Nothing: all of the priority's hosts take part.
+    Any,
+    /// It goes to the locality with this index.
+    Group(usize),
+    /// It goes nowhere: too few of the proxies themselves are healthy.
+    Nowhere,
+}
+
+/// Chooses the locality of a request, if localities take part.
 pub(super) fn choose(
     walk: &mut Walk,
     settings: &ZoneAware,
     local: &Priority<'_>,
     upstream: &Priority<'_>,
     policy: &Policy,
-) -> Option<usize> {
+) -> Zone {
     let healthy = upstream.members.iter().filter(|member| member.health == Health::Healthy).count();
     let own_first = |priority: &Priority<'_>| priority.groups.first().is_some_and(|group| group.is_local);
     let has_too_few = upstream.groups.len() < 2
@@ -19,11 +30,14 @@ pub(super) fn choose(
         || !own_first(local)
         || (healthy as u64) < settings.min_cluster_size;
     if has_too_few {
-        return None;
+        return Zone::Any;
     }
     let enabled = settings.routing_enabled.min(100) as f64;
-    if walk.pick(&[enabled, 100.0 - enabled]) != Some(0) || panics(local, policy.panic_threshold) {
-        return None;
+    if walk.pick(&[enabled, 100.0 - enabled]) != Some(0) {
+        return Zone::Any;
+    }
+    if panics(local, policy.panic_threshold) {
+        return if settings.fail_on_panic { Zone::Nowhere } else { Zone::Any };
     }
     let upstream_shares = shares(upstream, settings.by_weight);
     let local_shares = shares(local, settings.by_weight);
@@ -50,19 +64,20 @@ pub(super) fn choose(
         });
         let is_forced = settings.force_local || settings.force_local_from.is_some_and(|from| own_hosts >= from);
         if (upstream_share > 0 && upstream_share >= local_share) || (is_forced && own_hosts > 0) {
-            return Some(0);
+            return Zone::Group(0);
         }
         to_own = (upstream_share * 10_000).checked_div(local_share).unwrap_or_default();
     }
     if walk.pick(&[to_own as f64, 10_000.0 - to_own as f64]) == Some(0) {
-        return Some(0);
+        return Zone::Group(0);
     }
     // The rest goes where there is more than the proxies there need.
     let spare = |(nth, (upstream_share, local_share)): (usize, &(u64, u64))| -> f64 {
         if nth == 0 && own_first(upstream) { 0.0 } else { upstream_share.saturating_sub(*local_share) as f64 }
     };
     let spare: Vec<f64> = pairs.iter().enumerate().map(spare).collect();
-    walk.pick(&spare).or_else(|| walk.pick(&vec![1.0; pairs.len()]))
+    let chosen = walk.pick(&spare).or_else(|| walk.pick(&vec![1.0; pairs.len()]));
+    chosen.map_or(Zone::Any, Zone::Group)
 }
 
 /// Part of the healthy hosts that each locality has, in ten-thousandths.

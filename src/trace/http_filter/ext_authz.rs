@@ -1,19 +1,19 @@
 //! External authorization: a server decides (semantics §5.3).
 
 use super::{Call, LocalReply, Verdict};
+use crate::proto::envoy::config::core::v3::GrpcService;
 use crate::proto::envoy::config::core::v3::grpc_service::TargetSpecifier;
 use crate::proto::envoy::config::core::v3::http_uri::HttpUpstreamType;
-use crate::proto::envoy::config::core::v3::{GrpcService, RoutingPriority};
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::check_settings::ServiceOverride;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz::Services;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz_per_route::Override;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::{ExtAuthz, ExtAuthzPerRoute, HttpService};
-use crate::trace::cluster::{self, Balance, Selection};
+use crate::trace::cluster::unreachable;
 use crate::trace::context::{Context, Stream};
 use crate::trace::matcher::fraction::runtime_fraction;
 use crate::trace::matcher::metadata::metadata_matches;
 use crate::trace::outcome::Disposition;
-use crate::trace::walk::{Walk, explore};
+use crate::trace::walk::Walk;
 
 /// Skipped where no route matched. What the server says isn't in any dump, but whether it can be asked may be.
 pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stream) -> Verdict {
@@ -46,7 +46,7 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
     };
     let asked = server.cluster.as_deref().unwrap_or(&server.name);
     if let Some(cluster) = &server.cluster
-        && let Some(why) = unreachable(call.cx, cluster, stream)
+        && let Some(why) = unreachable(call.cx, cluster, &stream.connection)
     {
         if config.failure_mode_allow {
             walk.step(call.step("allows", format!("the server can't be asked ({why}), which allows")));
@@ -124,28 +124,4 @@ impl Server {
         let cluster = uri.and_then(|uri| uri.http_upstream_type.as_ref()).map(|HttpUpstreamType::Cluster(name)| name);
         Self { cluster: cluster.cloned(), name: uri.map(|uri| uri.uri.clone()).unwrap_or_default() }
     }
-}
-
-/// Why a side call to a cluster is bound to fail; `None` if it may succeed.
-pub(super) fn unreachable(cx: &Context<'_>, cluster: &str, stream: &Stream) -> Option<String> {
-    let input = Balance {
-        connection: &stream.connection,
-        stream: None,
-        connection_metadata: None,
-        metadata_match: Vec::new(),
-        hash_policy: &[],
-        connection_hash_policy: &[],
-        priority: RoutingPriority::Default,
-    };
-    // Which host is asked is no part of the answer: look on a walk of its own.
-    let mut reached = false;
-    let mut reason = None;
-    let (_, unknown) = explore(|aside| match cluster::select(cx, aside, cluster, &input) {
-        Selection::Host(_) => reached = true,
-        Selection::Failure(failure) => reason = Some(failure.why),
-    });
-    if reached || !unknown.is_empty() {
-        return None;
-    }
-    reason.map(|reason| format!("cluster {cluster} can't be asked: {reason}"))
 }

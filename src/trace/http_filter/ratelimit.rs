@@ -1,6 +1,5 @@
 //! Global rate limits: a service counts (semantics §5.6).
 
-use super::ext_authz::unreachable;
 use super::{Call, LocalReply, Verdict};
 use crate::proto::envoy::config::core::v3::grpc_service::TargetSpecifier;
 use crate::proto::envoy::config::route::v3::route::Action;
@@ -8,6 +7,7 @@ use crate::proto::envoy::extensions::filters::http::ratelimit::v3::rate_limit_pe
     OverrideOptions, VhRateLimitsOptions,
 };
 use crate::proto::envoy::extensions::filters::http::ratelimit::v3::{RateLimit, RateLimitPerRoute};
+use crate::trace::cluster::unreachable;
 use crate::trace::context::Stream;
 use crate::trace::matcher::fraction::runtime_fraction;
 use crate::trace::outcome::Disposition;
@@ -35,7 +35,7 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         Some(TargetSpecifier::EnvoyGrpc(grpc)) => Some(grpc.cluster_name.as_str()),
         _ => None,
     };
-    if let Some(why) = cluster.and_then(|cluster| unreachable(call.cx, cluster, stream)) {
+    if let Some(why) = cluster.and_then(|cluster| unreachable(call.cx, cluster, &stream.connection)) {
         return failed(call, walk, &config, why);
     }
     let name = cluster.unwrap_or("the service");

@@ -337,8 +337,8 @@ impl Tree<'_, '_> {
                 let input = self.cx.cache.decode::<DynamicMetadataInput>(any).ok()?;
                 let keys =
                     input.path.iter().filter_map(|step| step.segment.as_ref()).map(|Segment::Key(key)| key.as_str());
-                let stream = self.subject.stream;
-                Seen::Metadata(stream.and_then(|s| metadata::lookup(&s.metadata, &input.filter, keys)).cloned())
+                let metadata = self.subject.stream.map_or(&connection.metadata, |stream| &stream.metadata);
+                Seen::Metadata(metadata::lookup(metadata, &input.filter, keys).cloned())
             }
             _ => return None,
         })

@@ -106,7 +106,7 @@ impl Conditions<'_, '_> {
     fn dynamic_metadata(&self, walk: &mut Walk, matcher: &MetadataMatcher) -> bool {
         match self.seen.stream {
             Some(stream) => metadata_matches(self.cx, walk, matcher, &stream.metadata),
-            None => metadata_matches(self.cx, walk, matcher, &std::collections::BTreeMap::new()),
+            None => metadata_matches(self.cx, walk, matcher, &self.seen.connection.metadata),
         }
     }
 

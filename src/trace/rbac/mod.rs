@@ -25,22 +25,26 @@ use describe::{because, permission_text, principal_text};
 /// Policies named in a step, at most: the first of many says enough.
 const MAX_NAMED: usize = 5;
 
-/// Decides a connection; gives the connection termination details if it is denied.
-///
-/// The denial takes effect at the first byte of data, so whatever the chain connected to by then is still logged.
+/// Decides a connection; gives the connection termination details if it is denied. Shadow rules leave their result in
+/// the connection's dynamic metadata.
 pub(crate) fn network(
     cx: &Context<'_>,
     walk: &mut Walk,
     config: &NetworkRbac,
-    connection: &Connection,
+    connection: &mut Connection,
 ) -> Option<String> {
     let seen = Seen { connection, stream: None, headers: &Headers::default(), route: None };
     let shadow = Rules { rules: config.shadow_rules.as_ref(), matcher: config.shadow_matcher.as_ref() };
-    if let Some(decision) = shadow.decide(cx, walk, &seen) {
-        walk.step(decision.step("network filter", "rbac (shadow)"));
-    }
+    let shadow = shadow.decide(cx, walk, &seen);
     let enforced = Rules { rules: config.rules.as_ref(), matcher: config.matcher.as_ref() };
-    let decision = enforced.decide(cx, walk, &seen)?;
+    let enforced = enforced.decide(cx, walk, &seen);
+    if let Some(decision) = &shadow {
+        walk.step(decision.step("network filter", "rbac (shadow)"));
+        let mut noted = Map::new();
+        decision.note(&format!("{}shadow", config.shadow_rules_stat_prefix), &mut noted);
+        connection.metadata.entry(NETWORK_METADATA.to_owned()).or_default().fields.extend(noted);
+    }
+    let decision = enforced?;
     walk.step(decision.step("network filter", "rbac"));
     (!decision.allowed).then(|| decision.details())
 }
@@ -76,8 +80,9 @@ pub(crate) fn http(
     Some(Denial { details: decision.details(), why: decision.why })
 }
 
-/// Namespace of the dynamic metadata that the HTTP filter writes.
+/// Namespaces of the dynamic metadata that the filters write.
 const METADATA: &str = "envoy.filters.http.rbac";
+const NETWORK_METADATA: &str = "envoy.filters.network.rbac";
 
 /// A denied request.
 pub(crate) struct Denial {

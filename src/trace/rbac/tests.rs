@@ -108,7 +108,7 @@ fn shadow_rules_leave_their_result_for_others() {
 fn a_connection_has_no_headers() {
     let header = json!({"header": {"name": ":method", "present_match": true}});
     let config: NetworkRbac = message(rules("ALLOW", &[("p", header.clone(), any())]));
-    let decide = |config: &NetworkRbac| answers(&proxy(40), |cx, walk| network(cx, walk, config, &connection())).0;
+    let decide = |config: &NetworkRbac| answers(&proxy(40), |cx, walk| network(cx, walk, config, &mut connection())).0;
     assert_eq!(decide(&config), [Some("rbac_access_denied_matched_policy[none]".to_owned())]);
     let inverted: NetworkRbac = message(rules("ALLOW", &[("p", json!({"not_rule": header}), any())]));
     assert_eq!(decide(&inverted), [None]);
