@@ -12,12 +12,15 @@ use crate::dump::RouteTable;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::{Any, Message};
 
+/// A text, and the message that was decoded from it.
+type Kept = (Bytes, Arc<dyn StdAny + Send + Sync>);
+
 /// Decoded `typed_config`s by the place of their JSON text in memory, and compiled regular expressions by pattern.
 ///
 /// A kept text can't be freed, so its address names it.
 #[derive(Default)]
 pub(crate) struct Cache {
-    decoded: Mutex<HashMap<(usize, TypeId), (Bytes, Arc<dyn StdAny + Send + Sync>)>>,
+    decoded: Mutex<HashMap<(usize, TypeId), Kept>>,
     regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
     tables: Mutex<HashMap<usize, Arc<RouteTable>>>,
     domains: Mutex<HashMap<usize, Arc<Domains>>>,

@@ -18,7 +18,7 @@ use crate::proto::envoy::extensions::filters::network::http_connection_manager::
 
 /// What the look-up of a route configuration gives.
 pub(crate) enum Located<'a> {
-    Table(Table<'a>),
+    Table(Box<Table<'a>>),
     /// There is none: Envoy answers 404.
     Missing {
         details: &'static str,
@@ -108,7 +108,7 @@ pub(crate) fn locate<'a>(
 
 fn inline<'a>(cx: &Context<'a>, config: &RouteConfiguration, origin: Origin, why: &str) -> Located<'a> {
     let step = Step::new("route configuration", shown(&config.name), why).at(Some(origin.clone()));
-    Located::Table(Table { routes: Routes::Inline(cx.cache.table(config)), origin, step })
+    Located::Table(Box::new(Table { routes: Routes::Inline(cx.cache.table(config)), origin, step }))
 }
 
 fn shown(name: &str) -> &str {
@@ -131,7 +131,7 @@ fn by_name<'a>(cx: &Context<'a>, walk: &mut Walk, name: &str, why: &str) -> Loca
     match table {
         Ok(table) => {
             let step = Step::new("route configuration", shown(name), why).at(Some(resource.origin()));
-            Located::Table(Table { routes: Routes::OfProxy(table), origin: resource.origin(), step })
+            Located::Table(Box::new(Table { routes: Routes::OfProxy(table), origin: resource.origin(), step }))
         }
         Err(error) => {
             walk.missing(format!("route configuration {name}: {error}"));
