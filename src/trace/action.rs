@@ -98,7 +98,7 @@ fn replace_matched(criteria: Option<&RouteMatch>, path: &str, by: &str) -> Strin
 }
 
 /// RE2's global replacement: `\1` in the substitution is the first group.
-fn substitute(cx: &Context<'_>, walk: &mut Walk, rewrite: &RegexMatchAndSubstitute, text: &str) -> String {
+pub(crate) fn substitute(cx: &Context<'_>, walk: &mut Walk, rewrite: &RegexMatchAndSubstitute, text: &str) -> String {
     let pattern = rewrite.pattern.as_ref().map(|p| p.regex.as_str()).unwrap_or_default();
     match cx.cache.search_regex(pattern) {
         Ok(regex) => regex.replace_all(text, replacement(&rewrite.substitution).as_str()).into_owned(),

@@ -3,17 +3,25 @@
 //! One file a filter. The connection manager calls [`decode_headers`] for each filter of its list in order; the first
 //! that replies ends the walk.
 
+mod api_key_auth;
+mod basic_auth;
+mod composite;
 mod cors;
+mod credential;
 mod csrf;
 mod effect;
 mod ext_authz;
 mod fault;
+mod header_mutation;
+mod health_check;
 mod jwt_authn;
 mod level;
 mod local_ratelimit;
+mod metadata;
 mod ratelimit;
 mod rbac;
 mod set_filter_state;
+mod stateful_session;
 
 #[cfg(test)]
 mod fixture;
@@ -139,10 +147,23 @@ impl Call<'_> {
     fn run(&self, walk: &mut Walk, stream: &mut Stream) -> Verdict {
         let type_name = self.type_name();
         match type_name.as_ref() {
+            "envoy.extensions.common.matching.v3.ExtensionWithMatcher" => composite::with_matcher(self, walk, stream),
+            "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth" => {
+                api_key_auth::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.basic_auth.v3.BasicAuth" => basic_auth::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.composite.v3.Composite" => composite::composite(self, walk, stream),
             "envoy.extensions.filters.http.cors.v3.Cors" => cors::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => csrf::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => ext_authz::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.fault.v3.HTTPFault" => fault::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" => {
+                header_mutation::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.header_to_metadata.v3.Config" => metadata::from_headers(self, walk, stream),
+            "envoy.extensions.filters.http.health_check.v3.HealthCheck" => {
+                health_check::decode_headers(self, walk, stream)
+            }
             "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
                 jwt_authn::decode_headers(self, walk, stream)
             }
@@ -153,6 +174,10 @@ impl Call<'_> {
             "envoy.extensions.filters.http.rbac.v3.RBAC" => rbac::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
                 set_filter_state::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.set_metadata.v3.Config" => metadata::set(self, walk, stream),
+            "envoy.extensions.filters.http.stateful_session.v3.StatefulSession" => {
+                stateful_session::decode_headers(self, walk, stream)
             }
             other => {
                 match effect::of(other, self.name) {

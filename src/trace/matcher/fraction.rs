@@ -18,6 +18,17 @@ pub(crate) fn runtime_fraction(cx: &Context<'_>, walk: &mut Walk, fraction: &Run
     }
 }
 
+/// Whether something falls into a fraction by its hash, which is as certain as the fraction.
+pub(crate) fn of_hash(cx: &Context<'_>, walk: &mut Walk, fraction: &RuntimeFractionalPercent, hash: u64) -> bool {
+    let default = fraction.default_value.unwrap_or_default();
+    let set = match cx.proxy.runtime(&fraction.runtime_key) {
+        Some(value) => written(value).unwrap_or(default),
+        None if fraction.runtime_key.is_empty() || cx.proxy.runtime_is_known() => default,
+        None => return walk.assume_bool(&format!("runtime key {:?} decides a fraction", fraction.runtime_key)),
+    };
+    hash % denominator(&set) < u64::from(set.numerator)
+}
+
 /// The share that a runtime key or its default gives; `None` if the dump doesn't tell the key's value.
 pub(crate) fn runtime_share(cx: &Context<'_>, key: &str, default: Option<&FractionalPercent>) -> Option<f64> {
     let default = default.map_or(0.0, share);
@@ -25,7 +36,7 @@ pub(crate) fn runtime_share(cx: &Context<'_>, key: &str, default: Option<&Fracti
         return Some(default);
     }
     match cx.proxy.runtime(key) {
-        Some(value) => Some(written_share(value).unwrap_or(default)),
+        Some(value) => Some(written(value).map_or(default, |fraction| share(&fraction))),
         None if cx.proxy.runtime_is_known() => Some(default),
         None => None,
     }
@@ -37,27 +48,33 @@ pub(crate) fn happens(walk: &mut Walk, share: f64) -> bool {
 }
 
 /// A fraction as a share of 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "at most a million")]
 pub(crate) fn share(fraction: &FractionalPercent) -> f64 {
-    share_of(fraction.numerator, fraction.denominator())
+    (f64::from(fraction.numerator) / denominator(fraction) as f64).min(1.0)
 }
 
-fn share_of(numerator: u32, denominator: DenominatorType) -> f64 {
-    let denominator = match denominator {
-        DenominatorType::Hundred => 100.0,
-        DenominatorType::TenThousand => 10_000.0,
-        DenominatorType::Million => 1_000_000.0,
-    };
-    (f64::from(numerator) / denominator).min(1.0)
+fn denominator(fraction: &FractionalPercent) -> u64 {
+    match fraction.denominator() {
+        DenominatorType::Hundred => 100,
+        DenominatorType::TenThousand => 10_000,
+        DenominatorType::Million => 1_000_000,
+    }
 }
 
 /// A runtime value: a number is a percentage, an object a fraction.
-fn written_share(value: &Value) -> Option<f64> {
+fn written(value: &Value) -> Option<FractionalPercent> {
+    let percent = |numerator: u64| FractionalPercent {
+        numerator: u32::try_from(numerator.min(100)).unwrap_or(100),
+        denominator: DenominatorType::Hundred.into(),
+    };
     match value {
         Value::Number(number) => {
-            number.as_u64().map(|percent| share_of(percent.try_into().unwrap_or(100), DenominatorType::Hundred))
+            // A Struct has no integers: 50 may be written 50.0.
+            let rounded = number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0)?;
+            format!("{rounded:.0}").parse().ok().map(percent)
         }
-        Value::String(text) => text.parse().ok().map(|percent| share_of(percent, DenominatorType::Hundred)),
-        Value::Object(_) => serde_json::from_value(value.clone()).ok().map(|fraction| share(&fraction)),
+        Value::String(text) => text.parse().ok().map(percent),
+        Value::Object(_) => serde_json::from_value(value.clone()).ok(),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
+use xxhash_rust::xxh64::xxh64;
 
 use super::{cel, cidr, fraction, metadata, query, string};
 use crate::dump::type_of;
@@ -165,11 +166,17 @@ impl Tree<'_, '_> {
                 match self.cx.cache.decode::<pb::input_matchers::runtime_fraction::v3::RuntimeFraction>(any) {
                     Ok(m) => {
                         let Some(of) = &m.runtime_fraction else { return false };
-                        match fraction::runtime_share(self.cx, &of.runtime_key, of.default_value.as_ref()) {
-                            Some(share) if share <= 0.0 => false,
-                            Some(share) if share >= 1.0 => true,
-                            _ => walk.assume_bool(&format!("a fraction by the hash of {text:?}: is it in?")),
-                        }
+                        fraction::of_hash(self.cx, walk, of, xxh64(text.as_bytes(), m.seed))
+                    }
+                    Err(error) => unread(walk, &error),
+                }
+            }
+            ("envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing", seen) => {
+                let Seen::Text(text) = seen else { return false };
+                match self.cx.cache.decode::<pb::input_matchers::consistent_hashing::v3::ConsistentHashing>(any) {
+                    Ok(m) => {
+                        let part = xxh64(text.as_bytes(), m.seed).checked_rem(u64::from(m.modulo));
+                        part.is_some_and(|part| part >= u64::from(m.threshold))
                     }
                     Err(error) => unread(walk, &error),
                 }

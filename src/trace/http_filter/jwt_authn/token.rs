@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::trace::http_filter::credential::base64_url;
+
 /// A token taken apart.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
@@ -31,7 +33,7 @@ impl Token {
         if text.matches('.').count() != 2 {
             return Err("Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections");
         }
-        let header = decode(header_text).ok_or("Jwt header is an invalid Base64url encoded")?;
+        let header = base64_url(header_text).ok_or("Jwt header is an invalid Base64url encoded")?;
         let header = object(&header).ok_or("Jwt header is an invalid JSON")?;
         let algorithm = header.get("alg").and_then(Value::as_str);
         let algorithm = algorithm.ok_or("Jwt header [alg] field is required and must be a string")?.to_owned();
@@ -39,7 +41,7 @@ impl Token {
             return Err("Jwt header [alg] is not supported");
         }
         let key_id = string(&header, "kid").ok_or("Jwt header [kid] field is not a string")?;
-        let payload = decode(payload_text).ok_or("Jwt payload is an invalid Base64url encoded")?;
+        let payload = base64_url(payload_text).ok_or("Jwt payload is an invalid Base64url encoded")?;
         let payload = object(&payload).ok_or("Jwt payload is an invalid JSON")?;
         let issuer = string(&payload, "iss").ok_or("Jwt payload [iss] field is not a string")?;
         let subject = string(&payload, "sub").ok_or("Jwt payload [sub] field is not a string")?;
@@ -61,7 +63,7 @@ impl Token {
                 .ok_or("Jwt payload [aud] field is not a string nor string list")?,
             Some(_) => return Err("Jwt payload [aud] field is not a string nor string list"),
         };
-        decode(signature).ok_or("Jwt signature is an invalid Base64url encoded")?;
+        base64_url(signature).ok_or("Jwt signature is an invalid Base64url encoded")?;
         let payload_text = payload_text.to_owned();
         Ok(Self { header, payload, payload_text, issuer, subject, audiences, algorithm, key_id })
     }
@@ -84,29 +86,4 @@ fn string(members: &Map<String, Value>, name: &str) -> Option<String> {
         None => Some(String::new()),
         Some(value) => value.as_str().map(str::to_owned),
     }
-}
-
-/// Base64 in the URL alphabet, padded or not.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for c in text.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push(u8::try_from((bits >> held) & 0xff).ok()?);
-        }
-    }
-    // A single character left over can't be a byte.
-    (held < 6).then_some(out)
 }

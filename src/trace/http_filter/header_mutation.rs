@@ -1,0 +1,110 @@
+//! Header mutation: adds, changes and removes request headers and query parameters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pbjson_types::value::Kind;
+
+use super::{Call, Verdict};
+use crate::dump::type_of;
+use crate::proto::envoy::config::common::mutation_rules::v3::header_mutation::Action;
+use crate::proto::envoy::config::core::v3::KeyValueMutation;
+use crate::proto::envoy::config::core::v3::key_value_append::KeyValueAppendAction;
+use crate::proto::envoy::extensions::filters::http::header_mutation::v3::{
+    HeaderMutation, HeaderMutationPerRoute, Mutations,
+};
+use crate::trace::action::add_header;
+use crate::trace::context::{Context, Stream};
+use crate::trace::format;
+use crate::trace::matcher::query;
+use crate::trace::matcher::string::string_matches;
+use crate::trace::walk::Walk;
+
+/// The filter's own mutations first, then those of all levels; the route stays as chosen.
+pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stream) -> Verdict {
+    let Some(config) = call.own::<HeaderMutation>(walk) else { return Verdict::Continue };
+    // The last one wins: by default that is the most general.
+    let mut levels: Vec<Arc<HeaderMutationPerRoute>> = Vec::new();
+    for any in call.levels.configs() {
+        if type_of(any) == "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" {
+            levels.extend(call.read::<HeaderMutationPerRoute>(walk, any));
+        }
+    }
+    if config.most_specific_header_mutations_wins {
+        levels.reverse();
+    }
+    let all = config.mutations.iter().chain(levels.iter().filter_map(|level| level.mutations.as_ref()));
+    for mutations in all {
+        apply(call, walk, mutations, stream);
+    }
+    Verdict::Continue
+}
+
+fn apply(call: &Call<'_>, walk: &mut Walk, mutations: &Mutations, stream: &mut Stream) {
+    for mutation in &mutations.request_mutations {
+        match &mutation.action {
+            Some(Action::Append(option)) => add_header(walk, option, stream),
+            Some(Action::Remove(name)) => remove(stream, name),
+            Some(Action::RemoveOnMatch(on_match)) => {
+                let names: Vec<String> = stream.headers.iter().map(|(name, _)| name.to_owned()).collect();
+                for name in names {
+                    let matcher = on_match.key_matcher.as_ref();
+                    if matcher.is_some_and(|matcher| string_matches(call.cx, walk, matcher, &name)) {
+                        remove(stream, &name);
+                    }
+                }
+            }
+            None => walk.missing(format!("http filter {}: a mutation of unknown kind", call.name)),
+        }
+    }
+    if !mutations.query_parameter_mutations.is_empty() && stream.headers.contains(":path") {
+        mutate_query(call.cx, walk, &mutations.query_parameter_mutations, stream);
+    }
+}
+
+/// Pseudo-headers and the host stay.
+fn remove(stream: &mut Stream, name: &str) {
+    if !name.starts_with(':') && !name.eq_ignore_ascii_case("host") {
+        stream.headers.remove(name);
+    }
+}
+
+/// Envoy writes the query anew, in the order of keys.
+fn mutate_query(cx: &Context<'_>, walk: &mut Walk, mutations: &[KeyValueMutation], stream: &mut Stream) {
+    let guard = "envoy.reloadable_features.header_mutation_url_encode_query_params";
+    let encodes = cx.is_at_least(38) && cx.guard(guard, true);
+    let path = stream.headers.path().to_owned();
+    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in query::parameters(&path) {
+        parameters.entry(query::percent_decode(key)).or_default().push(query::percent_decode(value));
+    }
+    for mutation in mutations {
+        parameters.remove(&mutation.remove);
+        let Some(append) = &mutation.append else { continue };
+        let Some(record) = &append.record else { continue };
+        let Some(Kind::StringValue(text)) = record.value.as_ref().and_then(|value| value.kind.as_ref()) else {
+            continue;
+        };
+        let Some(value) = format::evaluate(walk, text, stream) else { continue };
+        let value = if encodes { query::percent_encode(&value) } else { value };
+        let is_there = parameters.contains_key(&record.key);
+        let action = append.action();
+        match action {
+            KeyValueAppendAction::AppendIfExistsOrAdd => {
+                parameters.entry(record.key.clone()).or_default().push(value);
+            }
+            KeyValueAppendAction::AddIfAbsent if is_there => {}
+            KeyValueAppendAction::OverwriteIfExists if !is_there => {}
+            KeyValueAppendAction::AddIfAbsent
+            | KeyValueAppendAction::OverwriteIfExists
+            | KeyValueAppendAction::OverwriteIfExistsOrAdd => {
+                parameters.insert(record.key.clone(), vec![value]);
+            }
+        }
+    }
+    let pairs: Vec<String> =
+        parameters.iter().flat_map(|(key, values)| values.iter().map(move |value| format!("{key}={value}"))).collect();
+    let before = path.split('?').next().unwrap_or_default();
+    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+    stream.headers.set(":path", &format!("{before}{query}"));
+}
