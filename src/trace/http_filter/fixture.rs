@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use super::{Verdict, decode_headers};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
-use crate::trace::context::{RouteRef, Selected};
-use crate::trace::matcher::fixture::{answers, connection, message, proxy, stream};
+use crate::trace::cache::Cache;
+use crate::trace::context::{Context, RouteRef, Selected};
+use crate::trace::matcher::fixture::{connection, message, proxy, stream};
 use crate::trace::session::Session;
+use crate::trace::walk::explore;
 
 /// A request, and the route that it takes.
 pub(super) struct Sent<'a> {
@@ -37,6 +39,8 @@ pub(super) fn replies_of(batch: &[&Sent<'_>], type_name: &str, mut config: Value
     let filter: HttpFilter = message(json!({"name": "filter", "typed_config": config}));
     let session = Session::default();
     let proxy = proxy(40);
+    let cache = Cache::default();
+    let cx = Context { proxy: &proxy, cache: &cache };
     let mut out = Vec::new();
     for sent in batch {
         let mut route = json!({"match": {"prefix": "/"}});
@@ -56,19 +60,21 @@ pub(super) fn replies_of(batch: &[&Sent<'_>], type_name: &str, mut config: Value
             weight: None,
             cluster: sent.route.as_ref().map(|_| "c".to_owned()),
         };
-        let mut ways = Vec::new();
-        let (found, _) = answers(&proxy, |cx, walk| {
+        let (mut ways, mut found) = (Vec::new(), Vec::new());
+        explore(|walk| {
             let mut stream = stream(connection(), sent.path, sent.headers);
             stream.headers.set(":method", sent.method);
-            let verdict = decode_headers(cx, walk, &filter, &mut stream, Some(&selected), &session);
+            let verdict = decode_headers(&cx, walk, &filter, &mut stream, Some(&selected), &session);
             ways.push(walk.consumed.clone());
-            match verdict {
+            found.push(match verdict {
                 Verdict::Continue => "continue".to_owned(),
                 Verdict::ContinueWithNewRoute => "anew".to_owned(),
                 Verdict::Reply(reply) => format!("{} {}", reply.status, reply.details),
-            }
+            });
         });
         session.keep(&ways);
+        found.sort();
+        found.dedup();
         out.push(found);
     }
     out
