@@ -7,7 +7,7 @@ use super::index::snake;
 use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
-use super::{legacy, sensitive};
+use super::{Proxy, legacy, sensitive};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
 impl<T> Resource<T> {
@@ -86,6 +86,15 @@ fn lift(json: &[u8], message: &str) -> Option<Vec<u8>> {
     let mut value = serde_json::from_slice(json).ok()?;
     legacy::lift(&mut value, message);
     Some(value.to_string().into_bytes())
+}
+
+impl Proxy {
+    /// The bootstrap's JSON with sensitive values redacted: for printing it.
+    #[must_use]
+    pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
+        let (text, origin) = self.bootstrap_text()?;
+        Some(serde_json::from_slice(&sensitive::redact(text)).map_err(|error| DecodeError::of(&error).at(origin)))
+    }
 }
 
 impl Resource<RouteConfiguration> {

@@ -4,19 +4,23 @@
 //! ([`view`]), in parallel, so that a table of listeners doesn't pay for what it doesn't show. Columns, order and
 //! rules of cells are istioctl's (spec/istioctl.md §1); `render` lays them out.
 
+mod bootstrap;
 mod clusters;
 mod endpoints;
 mod listeners;
 mod name;
 mod routes;
+mod secrets;
 mod summary;
 mod view;
 
+pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
 pub use endpoints::{EndpointFilter, EndpointRow, endpoints};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
+pub use secrets::{CertificateRow, SecretRow, secrets};
 pub use summary::{
     Attention, Counts, DynamicCounts, Freshness, Identity, ListenerCounts, Summary, WarmingCounts, summary,
 };

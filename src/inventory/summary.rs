@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::dump::{Kind, Origin, Proxy, Resource, State};
-use crate::graph::Graph;
+use crate::proto::describe::{self, What};
 use crate::proto::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 
 /// The summary of one proxy.
@@ -211,9 +211,13 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
     for kind in &kinds {
         attention.extend(kind.attention.iter().cloned());
     }
-    attention.extend(dangling(proxy));
     attention.extend(absent(proxy));
     attention.extend(expiring(proxy, as_of));
+    let mut unknown = unknown(proxy);
+    for (_, type_url) in proxy.unknown_elements() {
+        let name = type_url.rsplit('/').next().unwrap_or(type_url);
+        *unknown.types.entry(name.to_owned()).or_default() += 1;
+    }
     Summary {
         schema: "xdsight.summary/1",
         file: proxy.file().to_owned(),
@@ -222,10 +226,29 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
         counts: counts(proxy),
         freshness: kinds.iter().filter(|kind| kind.resources > 0).map(|kind| kind.freshness(as_of)).collect(),
         attention,
-        unknown_types: BTreeMap::new(),
-        unknown_fields: BTreeMap::new(),
+        unknown_types: unknown.types,
+        unknown_fields: unknown.fields,
         warnings: proxy.warnings().to_vec(),
     }
+}
+
+/// The newest time in the input.
+pub(super) fn newest(proxy: &Proxy) -> Option<Timestamp> {
+    fn of<T: Send + Sync>(resources: &[Resource<T>]) -> Option<Timestamp> {
+        resources.par_iter().filter_map(|resource| resource.envelope().last_updated.as_ref()?.parse().ok()).max()
+    }
+    [
+        of(proxy.listeners()),
+        of(proxy.routes()),
+        of(proxy.scoped_routes()),
+        of(proxy.clusters()),
+        of(proxy.load_assignments()),
+        of(proxy.secrets()),
+        of(proxy.ecds()),
+    ]
+    .into_iter()
+    .flatten()
+    .max()
 }
 
 /// What the resources of one type say together.
@@ -328,10 +351,60 @@ fn fact<T>(resource: &Resource<T>) -> Fact {
     }
 }
 
-/// References that lead nowhere.
-fn dangling(proxy: &Proxy) -> impl Iterator<Item = Attention> {
-    let all = Graph::build(proxy).dangling();
-    all.into_iter().map(|one| Attention::new("dangling", one.text, one.origin.as_ref()))
+/// What isn't known here, with the number of times it occurs.
+#[derive(Default)]
+struct Unknown {
+    types: BTreeMap<String, usize>,
+    fields: BTreeMap<String, usize>,
+}
+
+impl Unknown {
+    fn of(message: &str, json: &[u8]) -> Self {
+        let mut unknown = Self::default();
+        for found in describe::unmodelled(message, json) {
+            let (map, name) = match found.what {
+                // Envoy has it, and it decides nothing.
+                What::LeftOut(_) => continue,
+                What::Field(name) => (&mut unknown.fields, name),
+                What::EnumValue(of, value) => (&mut unknown.fields, format!("{of} {value}")),
+                What::Type(name) if name.is_empty() => (&mut unknown.types, "(no type)".to_owned()),
+                What::Type(name) => (&mut unknown.types, name),
+            };
+            *map.entry(name).or_default() += 1;
+        }
+        unknown
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        for (name, count) in other.types {
+            *self.types.entry(name).or_default() += count;
+        }
+        for (name, count) in other.fields {
+            *self.fields.entry(name).or_default() += count;
+        }
+        self
+    }
+}
+
+/// Looks through every resource: this is what a summary takes longest for.
+fn unknown(proxy: &Proxy) -> Unknown {
+    fn of<T: Send + Sync>(resources: &[Resource<T>]) -> Unknown {
+        resources
+            .par_iter()
+            .map(|resource| Unknown::of(resource.kind().message(), resource.raw()))
+            .reduce(Unknown::default, Unknown::join)
+    }
+    let mut unknown = of(proxy.listeners())
+        .join(of(proxy.routes()))
+        .join(of(proxy.scoped_routes()))
+        .join(of(proxy.clusters()))
+        .join(of(proxy.load_assignments()))
+        .join(of(proxy.secrets()))
+        .join(of(proxy.ecds()));
+    if let Some((text, _)) = proxy.bootstrap_text() {
+        unknown = unknown.join(Unknown::of("envoy.config.bootstrap.v3.Bootstrap", text));
+    }
+    unknown
 }
 
 /// Sections that a whole dump has and this one hasn't.

@@ -26,7 +26,7 @@ pub use json::{compact, pretty, yaml};
 pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
     clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief, listeners_wide, routes,
-    routes_brief, routes_wide,
+    routes_brief, routes_wide, secrets, secrets_wide, versions,
 };
 pub use summary::summary;
 pub use table::Table;

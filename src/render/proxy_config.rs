@@ -4,8 +4,11 @@
 
 use std::borrow::Cow;
 
+use super::escape::escape;
 use super::table::Table;
-use crate::inventory::{ClusterRow, EndpointRow, ListenerRow, RouteConfigRow, SubsetKey};
+use crate::inventory::{
+    CertificateRow, ClusterRow, EndpointRow, ListenerRow, RouteConfigRow, SecretRow, SubsetKey, Versions,
+};
 
 /// One row a filter chain.
 #[must_use]
@@ -193,4 +196,72 @@ pub fn endpoints_wide(rows: &[EndpointRow]) -> Table<'_> {
         ]);
     }
     table
+}
+
+/// One row a certificate.
+#[must_use]
+pub fn secrets(rows: &[SecretRow]) -> Table<'_> {
+    let header = ["RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"];
+    // As in istioctl the column is there only if every row has something in it.
+    if !rows.is_empty() && rows.iter().all(|row| row.trust_domain.is_some()) {
+        let mut table = Table::new(&[header.as_slice(), &["TRUST DOMAIN"]].concat(), 5);
+        for row in rows {
+            table.row(secret(row).into_iter().chain([row.trust_domain.as_deref().unwrap_or_default().into()]));
+        }
+        return table;
+    }
+    let mut table = Table::new(&header, 5);
+    for row in rows {
+        table.row(secret(row));
+    }
+    table
+}
+
+/// One row a certificate, with who it is of and from.
+#[must_use]
+pub fn secrets_wide(rows: &[SecretRow]) -> Table<'_> {
+    let header = [
+        "RESOURCE NAME",
+        "TYPE",
+        "STATUS",
+        "VALID CERT",
+        "SERIAL NUMBER",
+        "NOT AFTER",
+        "NOT BEFORE",
+        "NAMES",
+        "ISSUER",
+    ];
+    let mut table = Table::new(&header, 2);
+    for row in rows {
+        let names = row.certificate.as_ref().map_or(String::new(), |certificate| certificate.names.join(","));
+        let issuer = row.certificate.as_ref().map_or("", |certificate| certificate.issuer.as_str());
+        table.row(secret(row).into_iter().chain([names.into(), issuer.into()]));
+    }
+    table
+}
+
+fn secret(row: &SecretRow) -> [Cow<'_, str>; 7] {
+    let of = |text: fn(&CertificateRow) -> &str| row.certificate.as_ref().map_or("", text).into();
+    [
+        row.name.as_str().into(),
+        row.kind.as_str().into(),
+        row.state.to_uppercase().into(),
+        row.certificate.as_ref().is_some_and(|certificate| certificate.valid).to_string().into(),
+        of(|certificate| &certificate.serial),
+        of(|certificate| &certificate.not_after),
+        of(|certificate| &certificate.not_before),
+    ]
+}
+
+/// A line a version.
+#[must_use]
+pub fn versions(versions: &Versions) -> String {
+    let lines = [
+        ("Istio Version:", versions.istio.as_deref()),
+        ("Istio Proxy Version:", versions.istio_proxy.as_deref()),
+        ("Envoy Version:", Some(versions.envoy.as_str())),
+    ];
+    let shown = || lines.iter().filter_map(|(label, version)| version.map(|version| (*label, version)));
+    let width = shown().map(|(label, _)| label.len()).max().unwrap_or_default();
+    shown().map(|(label, version)| format!("{label:width$} {}\n", escape(version))).collect()
 }

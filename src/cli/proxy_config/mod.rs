@@ -1,9 +1,11 @@
 //! `xdsight proxy-config`
 
+mod bootstrap;
 mod clusters;
 mod endpoints;
 mod listeners;
 mod routes;
+mod secrets;
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +30,8 @@ enum ProxyConfig {
     Routes(routes::RoutesArgs),
     Clusters(clusters::ClustersArgs),
     Endpoints(endpoints::EndpointsArgs),
+    Secrets(secrets::SecretsArgs),
+    Bootstrap(bootstrap::BootstrapArgs),
 }
 
 pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs) -> Result<Verdict, CliError> {
@@ -36,6 +40,8 @@ pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs) -> Result<Verdict, CliErr
         ProxyConfig::Routes(args) => routes::run(ui, args),
         ProxyConfig::Clusters(args) => clusters::run(ui, args),
         ProxyConfig::Endpoints(args) => endpoints::run(ui, args),
+        ProxyConfig::Secrets(args) => secrets::run(ui, args),
+        ProxyConfig::Bootstrap(args) => bootstrap::run(ui, args),
     }
 }
 
