@@ -13,6 +13,7 @@ mod manual;
 mod proxy_config;
 mod suggest;
 mod summary;
+mod trace;
 mod ui;
 
 use std::ffi::OsString;
@@ -48,6 +49,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Summary(summary::SummaryArgs),
+    Trace(Box<trace::TraceArgs>),
     ProxyConfig(proxy_config::ProxyConfigArgs),
     Graph(graph::GraphArgs),
     Completions(completions::CompletionsArgs),
@@ -93,6 +95,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut ui = Ui::new(cli.color);
     let result = match &cli.command {
         Command::Summary(args) => summary::run(&mut ui, args),
+        Command::Trace(args) => trace::run(&mut ui, args),
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args),
         Command::Graph(args) => graph::run(&mut ui, args),
         Command::Completions(args) => completions::run(&mut ui, args),

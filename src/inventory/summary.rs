@@ -284,7 +284,8 @@ struct Fact {
 }
 
 fn facts<T: Send + Sync>(xds: &'static str, resources: &[Resource<T>]) -> Facts {
-    let all: Vec<Fact> = resources.par_iter().map(fact).collect();
+    let is_in_force = |name: &str| resources.iter().any(|other| other.name == name && other.state.is_in_force());
+    let all: Vec<Fact> = resources.par_iter().map(|resource| fact(resource, is_in_force)).collect();
     let mut facts = Facts {
         xds,
         resources: all.iter().filter(|fact| fact.is_dynamic).count(),
@@ -318,7 +319,7 @@ fn facts<T: Send + Sync>(xds: &'static str, resources: &[Resource<T>]) -> Facts 
     facts
 }
 
-fn fact<T>(resource: &Resource<T>) -> Fact {
+fn fact<T>(resource: &Resource<T>, is_in_force: impl Fn(&str) -> bool) -> Fact {
     let envelope = resource.envelope();
     let name = &resource.name;
     let kind = resource.kind();
@@ -327,18 +328,14 @@ fn fact<T>(resource: &Resource<T>) -> Fact {
         let text = format!("{kind} {name:?} is warming: not in force, it waits for something that it refers to");
         attention.push(Attention::new("warming", text, Some(&resource.origin())));
     }
-    // A rejection stands beside each state of a listener; it is one.
+    // A listener's rejection is a resource of its own; that of others stands with the version in force.
     if let Some(error) = &envelope.error
-        && !(kind == Kind::Listener && matches!(resource.state, State::Warming | State::Draining))
+        && (kind != Kind::Listener || resource.state == State::Error)
     {
         let version =
             error.version.as_ref().filter(|v| !v.is_empty()).map(|v| format!(" (version {v})")).unwrap_or_default();
         let name = if name.is_empty() { error.failed_name.as_deref().unwrap_or_default() } else { name };
-        let state = if resource.state == State::Error {
-            "nothing of it is in force"
-        } else {
-            "the version before stays in force"
-        };
+        let state = if !is_in_force(name) { "nothing of it is in force" } else { "the version before stays in force" };
         let text = format!("an update of {kind} {name:?}{version} was rejected, {state}: {}", error.details.trim_end());
         attention.push(Attention::new("rejected", text, Some(&resource.origin())));
     }
@@ -365,6 +362,8 @@ impl Unknown {
             let (map, name) = match found.what {
                 // Envoy has it, and it decides nothing.
                 What::LeftOut(_) => continue,
+                // The resource itself is what an `Any` holds.
+                What::Field(name) if name.ends_with(".@type") => continue,
                 What::Field(name) => (&mut unknown.fields, name),
                 What::EnumValue(of, value) => (&mut unknown.fields, format!("{of} {value}")),
                 What::Type(name) if name.is_empty() => (&mut unknown.types, "(no type)".to_owned()),

@@ -26,9 +26,9 @@ pub fn trace(answer: &TraceAnswer) -> String {
     let groups = group(&answer.outcomes);
     let all: Vec<&OutcomeAnswer> = answer.outcomes.iter().collect();
     let shared = shared_steps(&all);
-    let columns = Columns::of(&answer.outcomes);
+    let layout = Layout::of(&answer.outcomes);
     for step in first(&all).iter().take(shared) {
-        columns.step(&mut out, step);
+        layout.step(&mut out, step);
     }
     let several = groups.len() > 1;
     for members in &groups {
@@ -36,32 +36,43 @@ pub fn trace(answer: &TraceAnswer) -> String {
         if several {
             share_line(&mut out, members);
         }
-        let own = shared_steps(members);
-        for step in first(members).iter().take(own).skip(shared) {
-            columns.step(&mut out, step);
-        }
-        if members.len() > 1 {
-            columns.endpoints(&mut out, members, own.max(shared));
-        } else {
-            for step in first(members).iter().skip(own.max(shared)) {
-                columns.step(&mut out, step);
-            }
-        }
+        layout.own_steps(&mut out, members, shared);
         ending(&mut out, members, answer.request.as_ref());
     }
     lacks(&mut out, answer);
+    layout.files(&mut out);
     out
 }
 
-/// Where the columns of a step begin.
-struct Columns {
+/// How steps are laid out.
+struct Layout<'a> {
+    /// Column at which the text of a step begins.
     text: usize,
+    /// Files whose names are too long for each line: the last part stands for the whole.
+    short: Vec<(&'a str, &'a str)>,
 }
 
-impl Columns {
-    fn of(outcomes: &[OutcomeAnswer]) -> Self {
-        let kinds = outcomes.iter().flat_map(|outcome| &outcome.steps).map(|step| step.kind.chars().count());
-        Self { text: 4 + kinds.max().unwrap_or_default().clamp(8, 20) }
+/// Names of files up to this length stand in full on each line.
+const LONG_NAME: usize = 30;
+
+impl<'a> Layout<'a> {
+    fn of(outcomes: &'a [OutcomeAnswer]) -> Self {
+        let steps = || outcomes.iter().flat_map(|outcome| &outcome.steps);
+        let kinds = steps().map(|step| step.kind.chars().count());
+        let mut files: Vec<&str> = Vec::new();
+        for file in steps().filter_map(|step| step.file.as_deref()) {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        let last = |file: &'a str| file.rsplit('/').next().unwrap_or(file);
+        let is_unique =
+            |file: &str| files.iter().filter(|other| other.rsplit('/').next() == file.rsplit('/').next()).count() == 1;
+        let long = files.iter().filter(|file| file.chars().count() > LONG_NAME && is_unique(file));
+        Self {
+            text: 4 + kinds.max().unwrap_or_default().clamp(8, 20),
+            short: long.map(|file| (*file, last(file))).collect(),
+        }
     }
 
     /// Kind, the thing chosen, why, and where it stands; below it what wasn't chosen.
@@ -70,55 +81,95 @@ impl Columns {
         if !step.why.is_empty() {
             line = line.text(PLAIN, &format!("— {}", step.why));
         }
-        line.text(FAINT, &place(step)).end();
+        line.text(FAINT, &self.place(step)).end();
         for rejected in &step.rejected {
             let text = format!("not {}: {}", rejected.name, rejected.because);
             Flow::new(out, self.text + 2).label(self.text, FAINT, "·").text(FAINT, &text).end();
         }
     }
 
+    /// The steps of a group after the first `from`; where its members differ, each way is shown once.
+    fn own_steps(&self, out: &mut String, members: &[&OutcomeAnswer], from: usize) {
+        let longest = members.iter().map(|member| member.steps.len()).max().unwrap_or_default();
+        let mut listed = false;
+        for nth in from..longest {
+            let steps: Vec<&StepAnswer> = members.iter().filter_map(|member| member.steps.get(nth)).collect();
+            let mut distinct: Vec<&StepAnswer> = Vec::new();
+            for step in &steps {
+                if !distinct.contains(step) {
+                    distinct.push(step);
+                }
+            }
+            if distinct.len() > 1 && !listed && steps.len() == members.len() {
+                self.endpoints(out, members, &steps);
+                listed = true;
+                continue;
+            }
+            for step in distinct.iter().take(MOST_WAYS) {
+                self.step(out, step);
+            }
+            if distinct.len() > MOST_WAYS {
+                let more = format!("and {} more, of other endpoints", distinct.len() - MOST_WAYS);
+                Flow::new(out, self.text).hang().text(FAINT, &more).end();
+            }
+        }
+    }
+
     /// One line an endpoint: the address, its share, and why it could be the one where that isn't the same for all.
-    fn endpoints(&self, out: &mut String, members: &[&OutcomeAnswer], from: usize) {
-        let tails: Vec<&[StepAnswer]> = members.iter().map(|m| m.steps.get(from..).unwrap_or_default()).collect();
-        let whys: Vec<&str> = tails.iter().map(|tail| tail.last().map_or("", |step| step.why.as_str())).collect();
-        let same = whys.iter().all(|why| whys.first() == Some(why));
-        let kind = tails.iter().find_map(|tail| tail.last()).map_or("endpoint", |step| step.kind.as_str());
+    fn endpoints(&self, out: &mut String, members: &[&OutcomeAnswer], steps: &[&StepAnswer]) {
+        let Some(first) = steps.first() else { return };
+        let same = steps.iter().all(|step| step.why == first.why);
         let mut line =
-            Flow::new(out, self.text).label(2, PLAIN, kind).text(CHOSEN, &format!("one of {}", members.len()));
-        if let (true, Some(why)) = (same, whys.first())
-            && !why.is_empty()
-        {
-            line = line.text(PLAIN, &format!("— {why}"));
+            Flow::new(out, self.text).label(2, PLAIN, &first.kind).text(CHOSEN, &format!("one of {}", members.len()));
+        if same && !first.why.is_empty() {
+            line = line.text(PLAIN, &format!("— {}", first.why));
         }
         line.end();
         let host = |member: &OutcomeAnswer| member.upstream_host.clone().unwrap_or_else(|| "no endpoint".to_owned());
         let width = members.iter().map(|member| host(member).chars().count()).max().unwrap_or_default();
-        for ((member, tail), why) in members.iter().zip(&tails).zip(&whys) {
-            let share = member.share.map(percent).unwrap_or_default();
-            let indent = self.text + width + 2;
-            let mut line = Flow::new(out, indent).label(self.text, CHOSEN, &host(member));
-            if !share.is_empty() {
-                line = line.text(PLAIN, &share);
+        for (member, step) in members.iter().zip(steps) {
+            let mut line = Flow::new(out, self.text + width + 2).label(self.text, CHOSEN, &host(member));
+            if let Some(share) = member.share {
+                line = line.text(PLAIN, &percent(share));
             }
-            if !same && !why.is_empty() {
-                line = line.text(PLAIN, &format!("— {why}"));
+            if !same && !step.why.is_empty() {
+                line = line.text(PLAIN, &format!("— {}", step.why));
             }
-            let place = tail.last().map(place).unwrap_or_default();
-            line.text(FAINT, &place).end();
+            line.text(FAINT, &self.place(step)).end();
+        }
+    }
+
+    /// `[VirtualService shop/reviews, config_dump.json:5123]`
+    fn place(&self, step: &StepAnswer) -> String {
+        let at = match (step.file.as_deref(), step.line, &step.path) {
+            (Some(file), Some(line), _) => Some(format!("{}:{line}", self.name(file))),
+            (Some(file), None, Some(path)) => Some(format!("{}: {path}", self.name(file))),
+            _ => None,
+        };
+        let parts: Vec<String> = [step.object.clone(), at].into_iter().flatten().collect();
+        if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(", ")) }
+    }
+
+    fn name<'f>(&self, file: &'f str) -> &'f str
+    where
+        'a: 'f,
+    {
+        self.short.iter().find(|(long, _)| *long == file).map_or(file, |(_, short)| short)
+    }
+
+    /// Says which files the short names stand for.
+    fn files(&self, out: &mut String) {
+        for (nth, (long, short)) in self.short.iter().enumerate() {
+            if nth == 0 {
+                out.push('\n');
+            }
+            Flow::new(out, 2).text(FAINT, &format!("{short} is {long}")).end();
         }
     }
 }
 
-/// `[VirtualService shop/reviews, config_dump.json:5123]`
-fn place(step: &StepAnswer) -> String {
-    let at = match (&step.file, step.line, &step.path) {
-        (Some(file), Some(line), _) => Some(format!("{file}:{line}")),
-        (Some(file), None, Some(path)) => Some(format!("{file}: {path}")),
-        _ => None,
-    };
-    let parts: Vec<String> = [step.object.clone(), at].into_iter().flatten().collect();
-    if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(", ")) }
-}
+/// Most ways of a step that are shown for one group.
+const MOST_WAYS: usize = 3;
 
 fn head(out: &mut String, request: &RequestAnswer) {
     let scheme = match (request.protocol, request.tls) {
