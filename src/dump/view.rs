@@ -7,7 +7,8 @@ use super::index::snake;
 use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
-use super::{Proxy, legacy, sensitive};
+use super::{legacy, sensitive};
+use crate::proto::describe::{self, Unmodelled};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
 impl<T> Resource<T> {
@@ -28,16 +29,13 @@ impl<T> Resource<T> {
     ///
     /// As [`Resource::view`].
     pub fn lifted_view<'a, V: Deserialize<'a>>(&'a self) -> Result<V, DecodeError> {
-        serde_json::from_slice(self.lifted()?).map_err(|error| self.malformed(&error))
+        serde_json::from_slice(self.lifted()).map_err(|error| self.malformed(&error))
     }
 
     /// The resource's text as v3.
-    fn lifted(&self) -> Result<&[u8], DecodeError> {
+    fn lifted(&self) -> &[u8] {
         let lifted = self.lifted_text().get_or_init(|| lift(self.raw(), self.kind().message()));
-        match lifted {
-            None => Ok(self.raw()),
-            Some(text) => Ok(text),
-        }
+        lifted.as_deref().unwrap_or_else(|| self.raw())
     }
 
     /// The error of a view that couldn't be read.
@@ -53,6 +51,12 @@ impl<T> Resource<T> {
     /// When the text isn't JSON.
     pub fn json(&self) -> Result<serde_json::Value, DecodeError> {
         serde_json::from_slice(&sensitive::redact(self.raw())).map_err(|error| self.malformed(&error))
+    }
+
+    /// What the resource says that `proto/` doesn't model, older API versions lifted first.
+    #[must_use]
+    pub fn unmodelled(&self) -> Vec<Unmodelled> {
+        describe::unmodelled(self.kind().message(), self.lifted())
     }
 
     /// Texts of some members, by their snake_case names; `None` for those that aren't there.
@@ -88,15 +92,6 @@ fn lift(json: &[u8], message: &str) -> Option<Vec<u8>> {
     Some(value.to_string().into_bytes())
 }
 
-impl Proxy {
-    /// The bootstrap's JSON with sensitive values redacted: for printing it.
-    #[must_use]
-    pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
-        let (text, origin) = self.bootstrap_text()?;
-        Some(serde_json::from_slice(&sensitive::redact(text)).map_err(|error| DecodeError::of(&error).at(origin)))
-    }
-}
-
 impl Resource<RouteConfiguration> {
     /// Texts of the virtual hosts, for reading them in parallel.
     ///
@@ -108,7 +103,7 @@ impl Resource<RouteConfiguration> {
         let is_old = type_url.is_some_and(|url| memchr::memmem::find(url, b".v2.").is_some());
         let fail = |error: ScanError| DecodeError::of(&error).at(self.origin());
         let hosts = if is_old {
-            let [hosts] = pick(self.lifted()?, ["virtual_hosts"]).map_err(fail)?;
+            let [hosts] = pick(self.lifted(), ["virtual_hosts"]).map_err(fail)?;
             hosts
         } else {
             hosts

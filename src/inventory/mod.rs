@@ -21,9 +21,7 @@ pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listene
 pub use name::SubsetKey;
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
 pub use secrets::{CertificateRow, SecretRow, secrets};
-pub use summary::{
-    Attention, Counts, DynamicCounts, Freshness, Identity, ListenerCounts, Summary, WarmingCounts, summary,
-};
+pub use summary::{Attention, Freshness, Identity, Summary, summary};
 
 /// A list, and what in the dump couldn't be read for it.
 #[derive(Debug)]

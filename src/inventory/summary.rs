@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::dump::{Kind, Origin, Proxy, Resource, State};
-use crate::proto::describe::{self, What};
+use crate::dump::{Counts, Kind, Origin, Proxy, Resource, State};
+use crate::graph::Graph;
+use crate::proto::describe::{self, Unmodelled, What};
 use crate::proto::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 
 /// The summary of one proxy.
@@ -87,63 +88,6 @@ pub struct Identity {
     pub server_state: Option<String>,
 }
 
-/// Number of entries of each list of the dump.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Listeners by state.
-    pub listeners: ListenerCounts,
-    /// Route configurations.
-    pub routes: DynamicCounts,
-    /// Scoped route configurations.
-    pub scoped_routes: DynamicCounts,
-    /// Clusters by state.
-    pub clusters: WarmingCounts,
-    /// Cluster load assignments.
-    pub endpoints: DynamicCounts,
-    /// Secrets by state.
-    pub secrets: WarmingCounts,
-    /// Filters of ECDS.
-    pub ecds: usize,
-}
-
-/// Listeners by state; one that is active and warming counts as both.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ListenerCounts {
-    /// From the bootstrap.
-    #[serde(rename = "static")]
-    pub static_: usize,
-    /// In force.
-    pub active: usize,
-    /// Waiting.
-    pub warming: usize,
-    /// On the way out.
-    pub draining: usize,
-    /// Rejected.
-    pub error: usize,
-}
-
-/// Resources that are in force as soon as they are there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct DynamicCounts {
-    /// From the bootstrap or inline.
-    #[serde(rename = "static")]
-    pub static_: usize,
-    /// Delivered by xDS.
-    pub dynamic: usize,
-}
-
-/// Resources that can wait.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct WarmingCounts {
-    /// From the bootstrap.
-    #[serde(rename = "static")]
-    pub static_: usize,
-    /// In force.
-    pub active: usize,
-    /// Waiting.
-    pub warming: usize,
-}
-
 /// How fresh the resources of one type are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Freshness {
@@ -211,6 +155,10 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
     for kind in &kinds {
         attention.extend(kind.attention.iter().cloned());
     }
+    let graph = Graph::build(proxy);
+    for (what, references) in [("dangling", graph.dangling()), ("waiting", graph.waiting())] {
+        attention.extend(references.iter().map(|one| Attention::new(what, one.text.clone(), one.origin.as_ref())));
+    }
     attention.extend(absent(proxy));
     attention.extend(expiring(proxy, as_of));
     let mut unknown = unknown(proxy);
@@ -223,7 +171,7 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
         file: proxy.file().to_owned(),
         as_of: as_of.map(|time| time.to_string()),
         identity: identity(proxy),
-        counts: counts(proxy),
+        counts: proxy.counts(),
         freshness: kinds.iter().filter(|kind| kind.resources > 0).map(|kind| kind.freshness(as_of)).collect(),
         attention,
         unknown_types: unknown.types,
@@ -356,9 +304,9 @@ struct Unknown {
 }
 
 impl Unknown {
-    fn of(message: &str, json: &[u8]) -> Self {
+    fn of(unmodelled: Vec<Unmodelled>) -> Self {
         let mut unknown = Self::default();
-        for found in describe::unmodelled(message, json) {
+        for found in unmodelled {
             let (map, name) = match found.what {
                 // Envoy has it, and it decides nothing.
                 What::LeftOut(_) => continue,
@@ -388,10 +336,7 @@ impl Unknown {
 /// Looks through every resource: this is what a summary takes longest for.
 fn unknown(proxy: &Proxy) -> Unknown {
     fn of<T: Send + Sync>(resources: &[Resource<T>]) -> Unknown {
-        resources
-            .par_iter()
-            .map(|resource| Unknown::of(resource.kind().message(), resource.raw()))
-            .reduce(Unknown::default, Unknown::join)
+        resources.par_iter().map(|resource| Unknown::of(resource.unmodelled())).reduce(Unknown::default, Unknown::join)
     }
     let mut unknown = of(proxy.listeners())
         .join(of(proxy.routes()))
@@ -401,7 +346,7 @@ fn unknown(proxy: &Proxy) -> Unknown {
         .join(of(proxy.secrets()))
         .join(of(proxy.ecds()));
     if let Some((text, _)) = proxy.bootstrap_text() {
-        unknown = unknown.join(Unknown::of("envoy.config.bootstrap.v3.Bootstrap", text));
+        unknown = unknown.join(Unknown::of(describe::unmodelled("envoy.config.bootstrap.v3.Bootstrap", text)));
     }
     unknown
 }
@@ -452,38 +397,6 @@ fn expiring(proxy: &Proxy, as_of: Option<Timestamp>) -> Vec<Attention> {
     }
     attention.dedup();
     attention
-}
-
-fn counts(proxy: &Proxy) -> Counts {
-    fn of<T>(resources: &[Resource<T>], state: State) -> usize {
-        resources.iter().filter(|resource| resource.state == state).count()
-    }
-    fn dynamic<T>(resources: &[Resource<T>]) -> DynamicCounts {
-        DynamicCounts { static_: of(resources, State::Static), dynamic: of(resources, State::Active) }
-    }
-    fn warming<T>(resources: &[Resource<T>]) -> WarmingCounts {
-        WarmingCounts {
-            static_: of(resources, State::Static),
-            active: of(resources, State::Active),
-            warming: of(resources, State::Warming),
-        }
-    }
-    let listeners = proxy.listeners();
-    Counts {
-        listeners: ListenerCounts {
-            static_: of(listeners, State::Static),
-            active: of(listeners, State::Active),
-            warming: of(listeners, State::Warming),
-            draining: of(listeners, State::Draining),
-            error: listeners.iter().filter(|listener| listener.envelope().error.is_some()).count(),
-        },
-        routes: dynamic(proxy.routes()),
-        scoped_routes: dynamic(proxy.scoped_routes()),
-        clusters: warming(proxy.clusters()),
-        endpoints: dynamic(proxy.load_assignments()),
-        secrets: warming(proxy.secrets()),
-        ecds: proxy.ecds().len(),
-    }
 }
 
 fn identity(proxy: &Proxy) -> Identity {

@@ -5,7 +5,8 @@ use anstyle::Style;
 use super::flow::Flow;
 use super::style::{FAINT, HEAD, NOTE, paint};
 use super::table::Table;
-use crate::inventory::{Counts, Identity, Summary};
+use crate::dump::Counts;
+use crate::inventory::{Identity, Summary};
 
 const PLAIN: Style = Style::new();
 
@@ -74,20 +75,20 @@ fn counts(out: &mut String, counts: &Counts) {
         "listeners",
         &[
             (listeners.active, "active"),
-            (listeners.static_, "static"),
+            (listeners.statics, "static"),
             (listeners.warming, "warming"),
             (listeners.draining, "draining"),
             (listeners.error, "rejected"),
         ],
     );
-    row("routes", &[(counts.routes.dynamic, "dynamic"), (counts.routes.static_, "static or inline")]);
-    if counts.scoped_routes.dynamic + counts.scoped_routes.static_ > 0 {
-        row("scoped routes", &[(counts.scoped_routes.dynamic, "dynamic"), (counts.scoped_routes.static_, "inline")]);
+    row("routes", &[(counts.routes.dynamic, "dynamic"), (counts.routes.statics, "static or inline")]);
+    if counts.scoped_routes.dynamic + counts.scoped_routes.statics > 0 {
+        row("scoped routes", &[(counts.scoped_routes.dynamic, "dynamic"), (counts.scoped_routes.statics, "inline")]);
     }
     for (label, of) in [("clusters", &counts.clusters), ("secrets", &counts.secrets)] {
-        row(label, &[(of.active, "active"), (of.static_, "static"), (of.warming, "warming")]);
+        row(label, &[(of.active, "active"), (of.statics, "static"), (of.warming, "warming")]);
     }
-    row("endpoints of", &[(counts.endpoints.dynamic, "EDS clusters"), (counts.endpoints.static_, "static clusters")]);
+    row("endpoints of", &[(counts.endpoints.dynamic, "EDS clusters"), (counts.endpoints.statics, "static clusters")]);
     if counts.ecds > 0 {
         row("ECDS filters", &[(counts.ecds, "active")]);
     }

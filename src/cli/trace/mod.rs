@@ -116,10 +116,10 @@ pub(super) fn run(ui: &mut Ui, args: &TraceArgs) -> Result<Verdict, CliError> {
 
 fn print(ui: &mut Ui, format: Format, answer: &TraceAnswer) -> Result<(), CliError> {
     let text = match format {
-        Format::Short | Format::Wide => render::trace(answer),
         Format::Json => format!("{}\n", render::pretty(answer, 2)?),
         Format::Yaml => render::yaml(answer)?,
         Format::Jsonl => format!("{}\n", render::compact(answer)?),
+        _ => render::trace(answer),
     };
     ui.answer(&text)
 }
