@@ -239,9 +239,10 @@ fn json(source: Source, start: usize) -> Artifact {
     Artifact { source: Arc::new(source), kind, start }
 }
 
+/// Envoy's own, also when it has none.
 fn is_certs(body: &[u8]) -> bool {
     let near = body.get(..body.len().min(512)).unwrap_or_default();
-    memchr::memmem::find(near, b"\"ca_cert\"").is_some() || memchr::memmem::find(near, b"\"cert_chain\"").is_some()
+    memchr::memmem::find(near, b"\"identity\"").is_none()
 }
 
 /// First key of the object that starts here.
@@ -398,6 +399,7 @@ mod tests {
         check("HTTP/1.1 200 OK\r\nserver: envoy\r\n\r\n{\"configs\": []}", "Dump at 34");
         check("{\"certificates\":[{\"identity\":\"a\"}]}", "Dump at 0");
         check("{\"certificates\":[{\"ca_cert\":[]}]}", "Certs at 0");
+        check("{\n \"certificates\": []\n}", "Certs at 0");
         check("- name: a\n  type: EDS\n", "Dump at 0");
         check("a: 1\n---\nb: 2\n", "Dump at 0");
     }
