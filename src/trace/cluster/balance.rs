@@ -71,7 +71,7 @@ impl Chooser<'_> {
                 if let Some(group) = walk.pick(&weights).and_then(|chosen| priority.groups.get(chosen)) {
                     let total: f64 = weights.iter().sum();
                     let chosen = effective_weight(priority, group, wanted);
-                    members.retain(|member| group.members.contains(member));
+                    members.retain(|member| group.members.binary_search(member).is_ok());
                     place = format!("{:.0} % by locality weight", 100.0 * chosen / total);
                 }
             }
@@ -82,7 +82,7 @@ impl Chooser<'_> {
                     Zone::Nowhere => return None,
                     Zone::Group(group) => {
                         let group = priority.groups.get(group)?;
-                        members.retain(|member| group.members.contains(member));
+                        members.retain(|member| group.members.binary_search(member).is_ok());
                         place = "zone-aware".to_owned();
                     }
                 }
@@ -230,20 +230,25 @@ impl Chooser<'_> {
         } else if unhealthy > 0 {
             why.push_str(&format!("; {unhealthy} unhealthy"));
         }
-        let mut passed_over = Vec::new();
-        for (other, priority) in set.iter().enumerate() {
-            for (index, member) in priority.members.iter().enumerate() {
-                if passed_over.len() >= MOST_PASSED_OVER || (other == nth && members.contains(&index)) {
-                    continue;
-                }
-                let because = match member.health {
-                    Health::Healthy if other != nth => format!("in priority {other}"),
-                    Health::Healthy => "in another locality, or not asked for".to_owned(),
-                    Health::Degraded | Health::Unhealthy => member.fault.to_owned(),
-                };
-                passed_over.push((*member, because));
+        let mut is_candidate = vec![false; of_priority.len()];
+        for member in members {
+            if let Some(candidate) = is_candidate.get_mut(*member) {
+                *candidate = true;
             }
         }
+        let others = set.iter().enumerate().flat_map(|(other, priority)| {
+            priority.members.iter().enumerate().map(move |(index, member)| (other, index, member))
+        });
+        let others = others.filter(|(other, index, _)| *other != nth || is_candidate.get(*index) == Some(&false));
+        let passed_over = others.take(MOST_PASSED_OVER).map(|(other, _, member)| {
+            let because = match member.health {
+                Health::Healthy if other != nth => format!("in priority {other}"),
+                Health::Healthy => "in another locality".to_owned(),
+                Health::Degraded | Health::Unhealthy => member.fault.to_owned(),
+            };
+            (*member, because)
+        });
+        let passed_over = passed_over.collect();
         Some(Pick { host, why, passed_over })
     }
 }
