@@ -39,7 +39,7 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         return failed(call, walk, &config, why);
     }
     let name = cluster.unwrap_or("the service");
-    let asked: Vec<String> = descriptors.iter().map(|descriptor| describe(descriptor)).collect();
+    let asked: Vec<String> = descriptors.iter().map(describe).collect();
     let ways = if config.failure_mode_deny { 3 } else { 2 };
     match walk.assume(&format!("rate limit decision of {name} on {}", asked.join(" and ")), ways) {
         0 => {

@@ -290,7 +290,7 @@ impl Accepted {
         let provider = &self.provider;
         if !provider.forward_payload_header.is_empty() {
             let mut payload = self.token.payload_text.clone();
-            while provider.pad_forward_payload_header && payload.len() % 4 != 0 {
+            while provider.pad_forward_payload_header && !payload.len().is_multiple_of(4) {
                 payload.push('=');
             }
             stream.headers.add(&provider.forward_payload_header, &payload);
