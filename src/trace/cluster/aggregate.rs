@@ -3,7 +3,7 @@
 use super::balance::Pick;
 use super::discovery::{self, Discovery, Hosts};
 use super::hosts::Priority;
-use super::priority::{Availability, settled};
+use super::priority::{Availability, Loads, settled};
 use super::{Balance, Failure, Host, balance, policy, step, unresolved};
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::trace::context::Context;
@@ -47,7 +47,7 @@ pub(super) fn choose(
         return Err(Failure::no_healthy_upstream(why));
     }
     let threshold = policy::of_cluster(cx, cluster).map_or(50, |policy| policy.panic_threshold);
-    let (_, loads) = settled(walk, &line, threshold, &cluster.name);
+    let (_, loads) = settled(walk, &line, threshold, &cluster.name, Loads::reach);
     let weights: Vec<f64> = loads.healthy.iter().chain(&loads.degraded).map(|load| *load as f64).collect();
     let chosen = walk.pick(&weights).unwrap_or_default();
     let (chosen, availability) = match chosen.checked_sub(line.len()) {

@@ -32,12 +32,29 @@ pub(super) struct Chooser<'a> {
 impl Chooser<'_> {
     /// Chooses a host; `None` is Envoy's "no healthy upstream".
     pub(super) fn choose<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
-        let (set, loads) = settled(walk, set, self.policy.panic_threshold, self.name);
+        let threshold = self.policy.panic_threshold;
+        // What matters is which hosts may be chosen: all with a share, or those of the priority that is already known.
+        let (set, loads) = settled(walk, set, threshold, self.name, |loads| self.reach(loads));
         let set = set.as_ref();
         match &self.policy.picker {
             Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => self.by_hash(walk, set, &loads, hashing),
             Picker::Unknown(_) | Picker::ClusterProvided => self.any(walk, set),
             _ => self.by_weight(walk, set, &loads),
+        }
+    }
+
+    /// What of the loads decides which hosts may be chosen.
+    fn reach(&self, loads: &Loads) -> Vec<(bool, bool, bool)> {
+        let hashes = matches!(self.policy.picker, Picker::RingHash(..) | Picker::Maglev(..));
+        let known = match (&self.hash, self.forced) {
+            (RequestHash::Known(hash), _) if hashes => by_percent(loads, *hash),
+            (_, Some((nth, _))) if !hashes => Some(nth),
+            _ => None,
+        };
+        let panics = |nth: usize| loads.panic.get(nth).copied().unwrap_or_default();
+        match known {
+            Some(nth) => (0..=nth).map(|other| (other == nth, false, other == nth && panics(nth))).collect(),
+            None => loads.reach(),
         }
     }
 
@@ -114,14 +131,7 @@ impl Chooser<'_> {
     /// Consistent hashing looks for the priority by the same hash, and never uses degraded hosts on purpose.
     fn by_hash<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads, hashing: &Hashing) -> Option<Pick<'h>> {
         let nth = match &self.hash {
-            RequestHash::Known(hash) => {
-                let mut sum = 0;
-                let mut loads = loads.healthy.iter().enumerate().chain(loads.degraded.iter().enumerate());
-                loads.find_map(|(nth, load)| {
-                    sum += load;
-                    (hash % 100 < sum).then_some(nth)
-                })?
-            }
+            RequestHash::Known(hash) => by_percent(loads, *hash)?,
             RequestHash::Random | RequestHash::Unknown(_) => {
                 let weights: Vec<f64> =
                     loads.healthy.iter().zip(&loads.degraded).map(|(h, d)| (h + d) as f64).collect();
@@ -251,6 +261,15 @@ impl Chooser<'_> {
         let passed_over = passed_over.collect();
         Some(Pick { host, why, passed_over })
     }
+}
+
+/// The priority that a hash leads to, by its last two digits.
+fn by_percent(loads: &Loads, hash: u64) -> Option<usize> {
+    let mut sum = 0;
+    loads.healthy.iter().enumerate().chain(loads.degraded.iter().enumerate()).find_map(|(nth, load)| {
+        sum += load;
+        (hash % 100 < sum).then_some(nth)
+    })
 }
 
 /// As many alternatives as an explanation lists.

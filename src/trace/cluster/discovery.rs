@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::address::name_of;
-use super::hosts::{Priority, Surroundings, of_assignment, of_cluster_status};
+use super::hosts::{Priority, Surroundings, Written, of_assignment, of_cluster_status};
 use super::{HostAddress, hosts};
 use crate::dump::type_of;
 use crate::proto::envoy::config::cluster::v3::Cluster;
@@ -145,13 +145,13 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
     let found = assignment(cx, cluster);
     match (kind, found) {
         (_, Some((assignment, true))) => {
-            let set = of_assignment(assignment, live, around);
+            let set = of_assignment(assignment, live, around, Written::of(assignment));
             // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.
             let is_plain = live.is_none() && !assignment.endpoints.iter().any(is_health_printed);
             checked(cluster, set, is_plain)
         }
         (Discovery::Static, Some((assignment, false))) => {
-            checked(cluster, of_assignment(assignment, live, around), live.is_none())
+            checked(cluster, of_assignment(assignment, live, around, Written::AsSent), live.is_none())
         }
         (Discovery::StrictDns | Discovery::LogicalDns, Some((assignment, false))) => match live {
             Some(live) => Hosts::Known(of_cluster_status(live, around)),
@@ -170,7 +170,7 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
 
 fn no_hosts<'a>(around: &Surroundings<'_>) -> Vec<Priority<'a>> {
     static NONE: std::sync::LazyLock<ClusterLoadAssignment> = std::sync::LazyLock::new(ClusterLoadAssignment::default);
-    of_assignment(&NONE, None, around)
+    of_assignment(&NONE, None, around, Written::AsSent)
 }
 
 fn is_health_printed(locality: &crate::proto::envoy::config::endpoint::v3::LocalityLbEndpoints) -> bool {
@@ -188,7 +188,7 @@ fn checked<'a>(cluster: &Cluster, set: Vec<Priority<'a>>, is_health_missing: boo
 
 /// DNS names: only an address that is written as one is known.
 fn unresolved<'a>(cluster: &Cluster, assignment: &'a ClusterLoadAssignment, around: &Surroundings<'_>) -> Hosts<'a> {
-    let set = of_assignment(assignment, None, around);
+    let set = of_assignment(assignment, None, around, Written::AsSent);
     let members = || set.iter().flat_map(|priority| &priority.members);
     if members().all(|member: &hosts::Member<'_>| member.host_address() != HostAddress::Unknown) {
         return checked(cluster, set, true);

@@ -47,7 +47,7 @@ pub(super) fn choose(
     let around = &hosts::Surroundings::of(cx);
     let live = cx.proxy.cluster_status(&cluster.name);
     let known = match discovery::assignment(cx, cluster) {
-        Some((assignment, true)) => hosts::of_assignment(assignment, live, around),
+        Some((assignment, true)) => hosts::of_assignment(assignment, live, around, hosts::Written::ByEnvoy),
         _ => live.map(|live| hosts::of_cluster_status(live, around)).unwrap_or_default(),
     };
     let name = format!("{host}:{port}");

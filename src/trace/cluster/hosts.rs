@@ -107,12 +107,32 @@ struct Common {
     by_weight: bool,
 }
 
+/// Where a load assignment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// In the cluster, or in the EDS section as istiod sent it.
+    AsSent,
+    /// In the EDS section of an Envoy, which has three words for health only.
+    ByEnvoy,
+}
+
+impl Written {
+    /// How an assignment of the EDS section is written: Envoy prints the health of every endpoint.
+    pub(super) fn of(assignment: &ClusterLoadAssignment) -> Self {
+        use HealthStatus::{Degraded, Healthy, Unhealthy};
+        let mut endpoints = assignment.endpoints.iter().flat_map(|locality| &locality.lb_endpoints);
+        let is_coarse = endpoints.all(|e| matches!(e.health_status(), Healthy | Unhealthy | Degraded));
+        if is_coarse { Self::ByEnvoy } else { Self::AsSent }
+    }
+}
+
 /// The hosts of a load assignment. `live` is what `/clusters` says: its flags are finer than the health that a dump
 /// prints (semantics §1.2, "EDS data").
 pub(super) fn of_assignment<'a>(
     assignment: &'a ClusterLoadAssignment,
     live: Option<&'a ClusterStatus>,
     around: &Surroundings<'_>,
+    written: Written,
 ) -> Vec<Priority<'a>> {
     let policy = assignment.policy.as_ref();
     let common = Common {
@@ -149,7 +169,8 @@ pub(super) fn of_assignment<'a>(
                     weight: lb_endpoint.load_balancing_weight.map_or(1, |weight| u64::from(weight.value).max(1)),
                     health,
                     excluded,
-                    may_drain: flags.is_none()
+                    may_drain: written == Written::ByEnvoy
+                        && flags.is_none()
                         && around.excludes_draining
                         && lb_endpoint.health_status() == HealthStatus::Unhealthy,
                     fault,
@@ -319,11 +340,13 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The same hosts with those that may be draining taken out of what counts.
-pub(super) fn with_draining<'a>(set: &[Priority<'a>]) -> Vec<Priority<'a>> {
+/// The same hosts with some of those that may be draining taken out of what counts: so many of each priority.
+pub(super) fn with_draining<'a>(set: &[Priority<'a>], counts: &[usize]) -> Vec<Priority<'a>> {
     let mut set = set.to_vec();
-    for member in set.iter_mut().flat_map(|priority| &mut priority.members) {
-        member.excluded |= member.may_drain;
+    for (priority, count) in set.iter_mut().zip(counts) {
+        for member in priority.members.iter_mut().filter(|member| member.may_drain).take(*count) {
+            member.excluded = true;
+        }
     }
     set
 }
@@ -373,7 +396,12 @@ pub(super) mod tests {
                 {"load_balancing_weight": 7, "priority": 2, "lb_endpoints": [{"endpoint": {}, "health_status": "DEGRADED"}]}]}"#,
         );
         let own = Locality { region: "r".into(), zone: "b".into(), sub_zone: String::new() };
-        let set = of_assignment(&assignment, None, &Surroundings { own: Some(&own), excludes_draining: true });
+        let set = of_assignment(
+            &assignment,
+            None,
+            &Surroundings { own: Some(&own), excludes_draining: true },
+            Written::AsSent,
+        );
         assert_eq!(set.len(), 3);
         let groups: Vec<_> = set[0].groups.iter().map(|g| (g.members.as_slice(), g.weight, g.is_local)).collect();
         assert_eq!(groups, [(&[0][..], 3, true), (&[1, 2][..], 0, false)]);
@@ -396,7 +424,7 @@ pub(super) mod tests {
                 "health_status": {"eds_health_status": "HEALTHY", "failed_active_degraded_check": true}}]}"#,
         )
         .unwrap();
-        let set = of_assignment(&assignment, Some(&status), &anywhere());
+        let set = of_assignment(&assignment, Some(&status), &anywhere(), Written::AsSent);
         assert_eq!(set[0].members[0].health, Health::Degraded);
         assert_eq!(set[0].members[1].health, Health::Unhealthy);
     }

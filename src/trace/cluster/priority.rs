@@ -120,26 +120,62 @@ pub(super) fn loads(priorities: &[Priority<'_>], threshold: u64) -> Loads {
     loads
 }
 
-/// The hosts, and the load of each priority. Draining hosts don't count, but a dump shows them as unhealthy: where that
-/// makes a difference, either is assumed.
-pub(super) fn settled<'s, 'a>(
+impl Loads {
+    /// Which hosts may be chosen at all, whatever their shares: for each priority whether it gets healthy and degraded
+    /// load, and whether it then panics.
+    pub(super) fn reach(&self) -> Vec<(bool, bool, bool)> {
+        let loads = self.healthy.iter().zip(&self.degraded).zip(&self.panic);
+        loads
+            .map(|((healthy, degraded), panic)| (*healthy > 0, *degraded > 0, *panic && healthy + degraded > 0))
+            .collect()
+    }
+}
+
+/// Most combinations of draining hosts that are looked at one by one.
+const MOST_COMBINATIONS: usize = 256;
+
+/// The hosts, and the load of each priority. Draining hosts don't count, but a dump shows them as unhealthy: where `key`
+/// of the loads depends on which they are, each way is assumed.
+pub(super) fn settled<'s, 'a, K: PartialEq>(
     walk: &mut Walk,
     set: &'s [Priority<'a>],
     threshold: u64,
     cluster: &str,
+    key: impl Fn(&Loads) -> K,
 ) -> (Cow<'s, [Priority<'a>]>, Loads) {
     let as_printed = loads(set, threshold);
-    if !set.iter().flat_map(|priority| &priority.members).any(|member| member.may_drain) {
+    let may_drain = |priority: &Priority<'_>| priority.members.iter().filter(|member| member.may_drain).count();
+    let most: Vec<usize> = set.iter().map(may_drain).collect();
+    if most.iter().all(|count| *count == 0) {
         return (Cow::Borrowed(set), as_printed);
     }
-    let draining = with_draining(set);
-    let if_draining = loads(&draining, threshold);
-    let reason = format!("whether the unhealthy endpoints of cluster {cluster} are draining (no /clusters)");
-    if if_draining == as_printed || walk.assume_bool(&reason) {
-        (Cow::Borrowed(set), as_printed)
-    } else {
-        (Cow::Owned(draining), if_draining)
+    let mut ways = vec![(key(&as_printed), Cow::Borrowed(set), as_printed)];
+    for counts in combinations(&most) {
+        let hosts = with_draining(set, &counts);
+        let loads = loads(&hosts, threshold);
+        let key = key(&loads);
+        if ways.iter().all(|(other, ..)| *other != key) {
+            ways.push((key, Cow::Owned(hosts), loads));
+        }
     }
+    let reason = format!("whether the unhealthy endpoints of cluster {cluster} are draining (no /clusters)");
+    let nth = if ways.len() > 1 { walk.assume(&reason, ways.len()) } else { 0 };
+    let (_, hosts, loads) = ways.swap_remove(nth.min(ways.len() - 1));
+    (hosts, loads)
+}
+
+/// Every choice of a number up to the one given for each priority; only none or all where these are too many.
+fn combinations(most: &[usize]) -> Vec<Vec<usize>> {
+    let product = most.iter().fold(1_usize, |product, count| product.saturating_mul(count + 1));
+    if product > MOST_COMBINATIONS {
+        return vec![most.to_vec()];
+    }
+    let mut all = vec![Vec::new()];
+    for count in most {
+        all =
+            all.iter().flat_map(|start: &Vec<usize>| (0..=*count).map(|n| [start.as_slice(), &[n]].concat())).collect();
+    }
+    all
 }
 
 /// When all priorities panic, load follows the number of hosts.
@@ -159,8 +195,8 @@ fn spread_by_number(priorities: &[Priority<'_>], loads: &mut Loads) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hosts::of_assignment;
     use super::super::hosts::tests::{anywhere, assignment};
+    use super::super::hosts::{Written, of_assignment};
     use super::*;
 
     /// One text a priority: `h` healthy, `d` degraded, `u` unhealthy.
@@ -182,7 +218,7 @@ mod tests {
             })
             .collect();
         let assignment = assignment(&format!(r#"{{"endpoints": [{}]}}"#, groups.join(",")));
-        let loads = loads(&of_assignment(&assignment, None, &anywhere()), threshold);
+        let loads = loads(&of_assignment(&assignment, None, &anywhere(), Written::AsSent), threshold);
         assert_eq!(loads, Loads { healthy: healthy.into(), degraded: degraded.into(), panic: panic.into() });
     }
 

@@ -12,16 +12,29 @@ fn proxy(clusters: Value) -> Proxy {
     dump(40, &json!({}), clusters, &[])
 }
 
+/// A proxy of Envoy 1.40 with these clusters, and load assignments in the EDS section.
+fn with_endpoints(clusters: Value, assignments: &[Value]) -> Proxy {
+    let assignments: Vec<Value> = assignments.iter().map(|a| json!({"endpoint_config": a})).collect();
+    let section = json!({"@type": "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump", "dynamic_endpoint_configs": assignments});
+    load(40, &json!({}), clusters, &[], vec![section])
+}
+
 /// A dump of Envoy 1.`minor` with runtime values, static clusters and listeners.
 fn dump(minor: u32, runtime: &Value, clusters: Value, listeners: &[Value]) -> Proxy {
+    load(minor, runtime, clusters, listeners, Vec::new())
+}
+
+fn load(minor: u32, runtime: &Value, clusters: Value, listeners: &[Value], more: Vec<Value>) -> Proxy {
     let clusters: Vec<Value> = clusters.as_array().unwrap().iter().map(|c| json!({"cluster": c})).collect();
     let listeners: Vec<Value> = listeners.iter().map(|l| json!({"listener": l})).collect();
-    let dump = json!({"configs": [
+    let mut sections = json!([
         {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": {
             "node": {"user_agent_build_version": {"version": {"major_number": 1, "minor_number": minor}}},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]}}},
         {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "static_clusters": clusters},
-        {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "static_listeners": listeners}]});
+        {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "static_listeners": listeners}]);
+    sections.as_array_mut().unwrap().extend(more);
+    let dump = json!({ "configs": sections });
     let source = Source::from_bytes("dump.json", dump.to_string().into_bytes());
     Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
 }
@@ -143,6 +156,26 @@ fn draining_hosts_do_not_count() {
     // Before 1.30 they are unhealthy ones, and two of three cause panic.
     let old = dump(29, &json!({}), clusters, &[]);
     check(&old, "c", &http(), &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+}
+
+/// A dump prints draining hosts as unhealthy ones.
+#[test]
+fn who_drains_matters_only_where_it_changes_the_choice() {
+    let is = |ip: &str, health: &str| with(endpoint(ip), json!({"health_status": health}));
+    let well = is("10.0.0.1:80", "HEALTHY");
+    let half = assignment(&[well.clone(), is("10.0.0.2:80", "UNHEALTHY")]);
+    let third = assignment(&[well, is("10.0.0.2:80", "UNHEALTHY"), is("10.0.0.3:80", "UNHEALTHY")]);
+    let named = |name: &str, assignment: &Value| with(assignment.clone(), json!({"cluster_name": name}));
+    let clusters = json!([{"name": "half", "type": "EDS"}, {"name": "third", "type": "EDS"},
+        {"name": "static", "load_assignment": named("static", &third)}]);
+    let proxy = with_endpoints(clusters.clone(), &[named("half", &half), named("third", &third)]);
+    check(&proxy, "half", &http(), &["10.0.0.1:80"]);
+    let all = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
+    let (found, unknown) = ends(&proxy, "third", &http());
+    assert_eq!(found, all);
+    assert_eq!(unknown, ["whether the unhealthy endpoints of cluster third are draining (no /clusters)"]);
+    // What the configuration itself says is meant as it stands.
+    check(&proxy, "static", &http(), &all);
 }
 
 #[test]
