@@ -25,15 +25,18 @@ pub(super) fn warnings(document: &Document, start: usize) -> Vec<String> {
     let (source, index) = (document.text.source(), &document.index);
     let file = source.file();
     let mut warnings = Vec::new();
-    if start > 0 {
+    let before = source.slice(0..start);
+    if !before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before).trim_ascii().is_empty() {
         warnings.push(format!("{file}: {start} bytes before the document are skipped"));
     }
     if let Some(cut) = &index.cut {
         let whole: usize = index.lists.iter().map(|list| list.elements.len()).sum();
         let line = source.line(cut.offset).map(|line| format!(":{line}")).unwrap_or_default();
         warnings.push(format!(
-            "{file}{line}: the text ends inside {}; the {whole} resources before it are used, what follows is lost",
-            place(cut)
+            "{file}{line}: the text ends inside {}; {} before it {} used, whatever followed is lost",
+            place(cut),
+            if whole == 1 { "the one resource".to_owned() } else { format!("the {whole} resources") },
+            if whole == 1 { "is" } else { "are" },
         ));
     }
     if index.trailing > 0 {
@@ -54,6 +57,9 @@ fn describe(unknown: &Unknown) -> String {
     const MOST: usize = 8;
     if !unknown.type_url.is_empty() {
         return escape(&unknown.type_url);
+    }
+    if unknown.members.is_empty() {
+        return "no object with members".to_owned();
     }
     let members: Vec<&str> = unknown.members.iter().take(MOST).map(String::as_str).collect();
     let more = if unknown.members.len() > MOST { ", …" } else { "" };
@@ -118,7 +124,7 @@ fn other_tool(members: &[String]) -> Option<(String, Option<&'static str>)> {
         ("istiod's /debug/syncz, not a config_dump", istiod)
     } else if has(&["total_clients", "clients"]) {
         ("istiod's /debug/adsz, not a config_dump", istiod)
-    } else if has(&["xds_config"]) || has(&["generic_xds_configs"]) {
+    } else if members == ["config"] || has(&["generic_xds_configs"]) {
         ("a client status (CSDS), not a config_dump", istiod)
     } else {
         return None;

@@ -104,13 +104,17 @@ fn is_package_of_envoy(before: &[u8]) -> bool {
     before.get(start.map_or(0, |at| at + 1)..).unwrap_or_default().starts_with(b"envoy.")
 }
 
-/// Whether the object around, as far as it is written, has a name and no type. Only its own first members are looked
-/// at: `name` stands right before `config` in all messages that have both.
+/// Whether the object around, as far as it is written, is a filter's without a type: `name` stands before `config`, or,
+/// where members are sorted, the object is an element of a list.
 fn is_named_and_untyped(before: &[u8]) -> bool {
     const FAR: usize = 1024;
     let near = before.get(before.len().saturating_sub(FAR)..).unwrap_or_default();
-    let members = memchr::memrchr2(b'{', b'}', near).map_or(near, |at| near.get(at..).unwrap_or_default());
-    memchr::memmem::find(members, b"\"@type\"").is_none() && memchr::memmem::find(members, b"\"name\"").is_some()
+    let open = memchr::memrchr2(b'{', b'}', near).unwrap_or_default();
+    let (outside, members) = near.split_at_checked(open).unwrap_or((near, b""));
+    if memchr::memmem::find(members, b"\"@type\"").is_some() {
+        return false;
+    }
+    memchr::memmem::find(members, b"\"name\"").is_some() || matches!(outside.trim_ascii_end().last(), Some(b'[' | b','))
 }
 
 /// Whether the innermost object is the value of a member `match`, or starts elsewhere in it.
@@ -135,6 +139,8 @@ mod tests {
         check(r#"{"@type":"type.googleapis.com/istio.alpn.v2alpha1.FilterConfig"}"#, false, false);
         check(r#"{"name":"outbound|80|v2|reviews.v2.svc"}"#, false, false);
         check(r#"{"name": "envoy.router", "config": {}}"#, false, true);
+        check(r#"{"filters": [{"config": {}, "name": "envoy.router"}]}"#, false, true);
+        check(r#"{"value": {"config": {}}}"#, false, false);
         check(r#"{"@type": "a/b.Wasm", "config": {"name": "x"}}"#, false, false);
         check(r#"{"filter_metadata":{"istio":{"config":"/apis/a"}}}"#, false, false);
         check(r#"{"match": {"regex": ".*"}}"#, false, true);

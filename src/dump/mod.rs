@@ -20,6 +20,7 @@ mod runtime;
 mod scan;
 mod sensitive;
 mod text;
+mod unmodelled;
 mod view;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,6 +38,7 @@ pub use resource::{Envelope, Resource, UpdateFailure};
 pub use route_table::{RouteTable, VirtualHostEntry};
 pub use runtime::Version;
 pub use sensitive::{REDACTED, redact};
+pub use unmodelled::{Occurrences, Unmodelled};
 
 use crate::input::{Artifact, ArtifactKind};
 use crate::proto::envoy::admin::v3 as pb;

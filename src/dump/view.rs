@@ -8,7 +8,6 @@ use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
 use super::{legacy, sensitive};
-use crate::proto::describe::{self, Unmodelled};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
 impl<T> Resource<T> {
@@ -51,12 +50,6 @@ impl<T> Resource<T> {
     /// When the text isn't JSON.
     pub fn json(&self) -> Result<serde_json::Value, DecodeError> {
         serde_json::from_slice(&sensitive::redact(self.raw())).map_err(|error| self.malformed(&error))
-    }
-
-    /// What the resource says that `proto/` doesn't model, older API versions lifted first.
-    #[must_use]
-    pub fn unmodelled(&self) -> Vec<Unmodelled> {
-        describe::unmodelled(self.kind().message(), self.lifted())
     }
 
     /// Texts of some members, by their snake_case names; `None` for those that aren't there.

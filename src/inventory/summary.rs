@@ -7,9 +7,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::dump::{Counts, Kind, Origin, Proxy, Resource, State};
+use crate::dump::{Counts, Kind, Occurrences, Origin, Proxy, Resource, State};
 use crate::graph::Graph;
-use crate::proto::describe::{self, Unmodelled, What};
 use crate::proto::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 
 /// The summary of one proxy.
@@ -161,11 +160,7 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
     }
     attention.extend(absent(proxy));
     attention.extend(expiring(proxy, as_of));
-    let mut unknown = unknown(proxy);
-    for (_, type_url) in proxy.unknown_elements() {
-        let name = type_url.rsplit('/').next().unwrap_or(type_url);
-        *unknown.types.entry(name.to_owned()).or_default() += 1;
-    }
+    let unmodelled = proxy.unmodelled();
     Summary {
         schema: "xdsight.summary/1",
         file: proxy.file().to_owned(),
@@ -174,8 +169,8 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
         counts: proxy.counts(),
         freshness: kinds.iter().filter(|kind| kind.resources > 0).map(|kind| kind.freshness(as_of)).collect(),
         attention,
-        unknown_types: unknown.types,
-        unknown_fields: unknown.fields,
+        unknown_types: counted(&unmodelled.types),
+        unknown_fields: counted(unmodelled.fields.iter().chain(&unmodelled.values)),
         warnings: proxy.warnings().to_vec(),
     }
 }
@@ -296,59 +291,9 @@ fn fact<T>(resource: &Resource<T>, is_in_force: impl Fn(&str) -> bool) -> Fact {
     }
 }
 
-/// What isn't known here, with the number of times it occurs.
-#[derive(Default)]
-struct Unknown {
-    types: BTreeMap<String, usize>,
-    fields: BTreeMap<String, usize>,
-}
-
-impl Unknown {
-    fn of(unmodelled: Vec<Unmodelled>) -> Self {
-        let mut unknown = Self::default();
-        for found in unmodelled {
-            let (map, name) = match found.what {
-                // Envoy has it, and it decides nothing.
-                What::LeftOut(_) => continue,
-                // The resource itself is what an `Any` holds.
-                What::Field(name) if name.ends_with(".@type") => continue,
-                What::Field(name) => (&mut unknown.fields, name),
-                What::EnumValue(of, value) => (&mut unknown.fields, format!("{of} {value}")),
-                What::Type(name) if name.is_empty() => (&mut unknown.types, "(no type)".to_owned()),
-                What::Type(name) => (&mut unknown.types, name),
-            };
-            *map.entry(name).or_default() += 1;
-        }
-        unknown
-    }
-
-    fn join(mut self, other: Self) -> Self {
-        for (name, count) in other.types {
-            *self.types.entry(name).or_default() += count;
-        }
-        for (name, count) in other.fields {
-            *self.fields.entry(name).or_default() += count;
-        }
-        self
-    }
-}
-
-/// Looks through every resource: this is what a summary takes longest for.
-fn unknown(proxy: &Proxy) -> Unknown {
-    fn of<T: Send + Sync>(resources: &[Resource<T>]) -> Unknown {
-        resources.par_iter().map(|resource| Unknown::of(resource.unmodelled())).reduce(Unknown::default, Unknown::join)
-    }
-    let mut unknown = of(proxy.listeners())
-        .join(of(proxy.routes()))
-        .join(of(proxy.scoped_routes()))
-        .join(of(proxy.clusters()))
-        .join(of(proxy.load_assignments()))
-        .join(of(proxy.secrets()))
-        .join(of(proxy.ecds()));
-    if let Some((text, _)) = proxy.bootstrap_text() {
-        unknown = unknown.join(Unknown::of(describe::unmodelled("envoy.config.bootstrap.v3.Bootstrap", text)));
-    }
-    unknown
+fn counted<'a>(unmodelled: impl IntoIterator<Item = (&'a String, &'a Occurrences)>) -> BTreeMap<String, usize> {
+    let name = |name: &String| if name.is_empty() { "(no type)".to_owned() } else { name.clone() };
+    unmodelled.into_iter().map(|(what, found)| (name(what), found.count)).collect()
 }
 
 /// Sections that a whole dump has and this one hasn't.

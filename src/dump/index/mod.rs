@@ -77,6 +77,7 @@ impl List {
 #[derive(Debug, Clone)]
 pub(crate) struct Unknown {
     pub(crate) path: String,
+    pub(crate) range: Range<usize>,
     /// Its type; empty if it has none.
     pub(crate) type_url: String,
     /// The names of its members.
@@ -210,7 +211,12 @@ impl<'a> Builder<'a> {
         scanner.array(|scanner, nth| {
             self.within(format!("[{nth}]"), |this| match scanner.peek()? {
                 b'{' => this.item(scanner),
-                _ => scanner.skip().map(|_| ()),
+                _ => {
+                    let range = scanner.skip()?;
+                    let (path, type_url) = (this.here(), String::new());
+                    this.index.unknown.push(Unknown { path, range, type_url, members: Vec::new() });
+                    Ok(())
+                }
             })
         })
     }
@@ -245,11 +251,13 @@ impl<'a> Builder<'a> {
             let Item { type_url, version, members, .. } = item;
             let is_known = kind.is_some() || type_url.ends_with("BootstrapConfigDump") || type_url.is_empty();
             if !is_known {
-                self.index.unknown.push(Unknown { path: self.here(), type_url: type_url.clone(), members });
+                let range = start..scanner.pos();
+                self.index.unknown.push(Unknown { path: self.here(), range, type_url: type_url.clone(), members });
             }
             self.index.sections.push(Section { type_url, version, kind });
         } else if !item.holds_resources && walked.is_ok() {
-            self.index.unknown.push(Unknown { path: self.here(), type_url: item.type_url, members: item.members });
+            let Item { type_url, members, .. } = item;
+            self.index.unknown.push(Unknown { path: self.here(), range: start..scanner.pos(), type_url, members });
         }
         walked
     }
@@ -343,7 +351,7 @@ impl<'a> Builder<'a> {
         } else if let Some(kind) = forms::kind_of_members(&members).filter(|_| type_url.is_empty()) {
             self.add(kind, State::Active, "", range);
         } else {
-            self.index.unknown.push(Unknown { path: self.here(), type_url, members });
+            self.index.unknown.push(Unknown { path: self.here(), range, type_url, members });
         }
     }
 
