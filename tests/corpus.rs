@@ -2,6 +2,13 @@
 //!
 //! The files are in `../shared`, which is not part of the repository: without it these tests say so and pass.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test reads its own data and fails by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -19,7 +26,6 @@ fn shared(folder: &str) -> Option<PathBuf> {
     None
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests read their own data")]
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -34,7 +40,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     out
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests read their own data")]
 fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
