@@ -41,6 +41,7 @@ pub use sensitive::{REDACTED, redact};
 pub use unmodelled::{Occurrences, Unmodelled};
 
 use crate::input::{Artifact, ArtifactKind};
+use crate::proto::describe;
 use crate::proto::envoy::admin::v3 as pb;
 use crate::proto::envoy::config::bootstrap::v3::Bootstrap;
 use crate::proto::envoy::config::cluster::v3::Cluster;
@@ -131,6 +132,23 @@ fn join_rejections<T>(all: &mut Vec<Resource<T>>) {
     });
 }
 
+/// What `/clusters` alone says, where no dump is beside it.
+///
+/// # Errors
+///
+/// When it can't be read.
+#[must_use]
+pub fn cluster_statuses(artifacts: &[Artifact]) -> Option<Result<Vec<pb::ClusterStatus>, LoadError>> {
+    if artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Dump) {
+        return None;
+    }
+    let clusters = artifacts.iter().find(|artifact| artifact.kind == ArtifactKind::Clusters)?;
+    let text = clusters.source.bytes().get(clusters.start..).unwrap_or_default();
+    let file = clusters.source.file().to_owned();
+    let read = decode(text).map(|all: pb::Clusters| all.cluster_statuses);
+    Some(read.map_err(|error| LoadError { file, line: None, message: error.to_string(), hint: None }))
+}
+
 impl Proxy {
     /// Makes a proxy of the admin answers of one: a dump, and beside it what else there is.
     ///
@@ -138,7 +156,11 @@ impl Proxy {
     ///
     /// When there is no dump among them, or the dump isn't one.
     pub fn load(artifacts: &[Artifact]) -> Result<Self, LoadError> {
-        let Some(dump) = artifacts.iter().find(|a| a.kind == ArtifactKind::Dump) else {
+        let dumps = || artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Dump);
+        // In a folder there may be other JSON: a file of requests, an answer of another program.
+        let is_dump = |artifact: &&Artifact| Document::new(Arc::clone(&artifact.source), artifact.start).is_ok();
+        let several = dumps().nth(1).is_some();
+        let Some(dump) = dumps().find(|dump| several && is_dump(dump)).or_else(|| dumps().next()) else {
             let file = artifacts.first().map(|a| a.source.file().to_owned()).unwrap_or_default();
             return Err(LoadError {
                 file,
@@ -303,14 +325,18 @@ impl Proxy {
         Some((text.slice(range.clone()), text.origin(range, path)))
     }
 
-    /// The bootstrap's JSON, redacted.
+    /// The bootstrap's JSON for printing it: redacted, names of fields in `lowerCamelCase`.
     ///
     /// # Errors
     ///
     /// When the text isn't JSON.
     pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
         let (text, origin) = self.bootstrap_text()?;
-        Some(serde_json::from_slice(&redact(text)).map_err(|error| DecodeError::of(&error).at(origin)))
+        let json = serde_json::from_slice(&redact(text)).map_err(|error| DecodeError::of(&error).at(origin));
+        Some(json.map(|mut json| {
+            describe::lower_camel_names("envoy.config.bootstrap.v3.Bootstrap", &mut json);
+            json
+        }))
     }
 
     /// Identity of the proxy: the bootstrap's node, else that of `server_info`.

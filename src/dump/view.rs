@@ -43,13 +43,16 @@ impl<T> Resource<T> {
         DecodeError::of(error).at(self.origin())
     }
 
-    /// The resource's JSON with sensitive values redacted: for printing it.
+    /// The resource's JSON for printing it: sensitive values redacted, names of fields in `lowerCamelCase`.
     ///
     /// # Errors
     ///
     /// When the text isn't JSON.
     pub fn json(&self) -> Result<serde_json::Value, DecodeError> {
-        serde_json::from_slice(&sensitive::redact(self.raw())).map_err(|error| self.malformed(&error))
+        let mut json =
+            serde_json::from_slice(&sensitive::redact(self.raw())).map_err(|error| self.malformed(&error))?;
+        describe::lower_camel_names(self.kind().message(), &mut json);
+        Ok(json)
     }
 
     /// Texts of some members, by their snake_case names; `None` for those that aren't there.

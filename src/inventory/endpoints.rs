@@ -65,8 +65,58 @@ pub fn endpoints(proxy: &Proxy, filter: &EndpointFilter) -> Listing<EndpointRow>
         )
     };
     listing.rows.retain(|row| filter.accepts(row));
-    listing.rows.sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
+    sort(&mut listing.rows);
     listing
+}
+
+/// As [`endpoints`], from `/clusters` alone.
+#[must_use]
+pub fn live_endpoints(statuses: &[ClusterStatus], filter: &EndpointFilter) -> Vec<EndpointRow> {
+    let mut rows: Vec<_> = statuses.iter().flat_map(of_status).filter(|row| filter.accepts(row)).collect();
+    sort(&mut rows);
+    rows
+}
+
+/// The clusters that an endpoint which is listed belongs to, each whole, as JSON: their status where `/clusters` is
+/// known, else their load assignment.
+#[must_use]
+pub fn endpoint_resources(proxy: &Proxy, filter: &EndpointFilter) -> Listing<serde_json::Value> {
+    if proxy.has_cluster_statuses() {
+        return live_resources(proxy.cluster_statuses(), filter);
+    }
+    let has_match = |resource: &&Resource<_>| {
+        let rows = of_assignment(resource, resource.view()).unwrap_or_default();
+        resource.state.is_in_force() && rows.iter().any(|row| filter.accepts(row))
+    };
+    let mut listing = Listing { rows: Vec::new(), warnings: Vec::new() };
+    for resource in proxy.load_assignments().iter().filter(has_match) {
+        match resource.json() {
+            Ok(json) => listing.rows.push(json),
+            Err(error) => listing.warnings.push(format!("the endpoints of {:?} are left out: {error}", resource.name)),
+        }
+    }
+    listing
+}
+
+/// As [`endpoint_resources`], from `/clusters` alone.
+#[must_use]
+pub fn live_resources<'a>(
+    statuses: impl IntoIterator<Item = &'a ClusterStatus>,
+    filter: &EndpointFilter,
+) -> Listing<serde_json::Value> {
+    let has_match = |status: &&ClusterStatus| of_status(status).iter().any(|row| filter.accepts(row));
+    let mut listing = Listing { rows: Vec::new(), warnings: Vec::new() };
+    for status in statuses.into_iter().filter(has_match) {
+        match serde_json::to_value(status) {
+            Ok(json) => listing.rows.push(json),
+            Err(error) => listing.warnings.push(format!("cluster {:?} is left out: {error}", status.name)),
+        }
+    }
+    listing
+}
+
+fn sort(rows: &mut [EndpointRow]) {
+    rows.sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
 }
 
 fn collect(entries: Vec<Result<Vec<EndpointRow>, String>>) -> Listing<EndpointRow> {

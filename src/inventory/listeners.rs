@@ -6,8 +6,8 @@ use std::fmt;
 use rayon::prelude::*;
 use serde_json::value::RawValue;
 
-use super::Listing;
 use super::view::{Address, Number, Route, Text, VirtualHost};
+use super::{Listing, go_sort};
 use crate::dump::{Proxy, Resource};
 use crate::proto::envoy::config::listener::v3::Listener;
 
@@ -107,8 +107,8 @@ impl ListenerFilter {
 
 /// istioctl's order of tables: port, address, type.
 pub fn sort(rows: &mut [ListenerRow<'_>]) {
-    rows.sort_by(|a, b| {
-        (a.port, a.addresses.first(), a.kind.as_str()).cmp(&(b.port, b.addresses.first(), b.kind.as_str()))
+    go_sort::sort(rows, |a, b| {
+        (a.port, a.addresses.first(), a.kind.as_str()) < (b.port, b.addresses.first(), b.kind.as_str())
     });
 }
 
@@ -137,7 +137,7 @@ fn row(resource: &Resource<Listener>) -> Result<ListenerRow<'_>, crate::dump::De
         .map(|chain| Ok(ChainRow { matches: chain.filter_chain_match.describe(), destination: chain.destination()? }))
         .collect::<Result<Vec<_>, serde_json::Error>>()
         .map_err(|error| resource.malformed(&error))?;
-    chains.sort_by(|a, b| b.destination.cmp(&a.destination));
+    go_sort::sort(&mut chains, |a, b| a.destination > b.destination);
     Ok(ListenerRow { resource, addresses, port, kind, chains })
 }
 

@@ -7,6 +7,7 @@
 mod bootstrap;
 mod clusters;
 mod endpoints;
+mod go_sort;
 mod listeners;
 mod name;
 mod routes;
@@ -16,7 +17,7 @@ mod view;
 
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
-pub use endpoints::{EndpointFilter, EndpointRow, endpoints};
+pub use endpoints::{EndpointFilter, EndpointRow, endpoint_resources, endpoints, live_endpoints, live_resources};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};

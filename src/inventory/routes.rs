@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use rayon::prelude::*;
 
-use super::Listing;
 use super::view::{Text, VirtualHost};
+use super::{Listing, go_sort};
 use crate::dump::{DecodeError, Proxy, Resource, State};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
@@ -72,7 +72,7 @@ pub fn routes<'a>(proxy: &'a Proxy, filter: &RouteFilter) -> Listing<RouteConfig
         .collect();
     let mut listing = Listing::collect(entries);
     listing.rows.sort_by_key(|row| row.resource.state == State::Static);
-    insertion_sort(&mut listing.rows);
+    go_sort::sort(&mut listing.rows, before);
     listing
 }
 
@@ -80,16 +80,6 @@ pub fn routes<'a>(proxy: &'a Proxy, filter: &RouteFilter) -> Listing<RouteConfig
 fn before(a: &RouteConfigRow<'_>, b: &RouteConfigRow<'_>) -> bool {
     let number = |row: &RouteConfigRow<'_>| row.resource.name.parse::<i64>().ok();
     matches!(number(a).zip(number(b)).map(|(a, b)| a.cmp(&b)), Some(Ordering::Less))
-}
-
-fn insertion_sort(rows: &mut [RouteConfigRow<'_>]) {
-    for end in 1..rows.len() {
-        let mut at = end;
-        while at > 0 && rows.get(at).zip(rows.get(at - 1)).is_some_and(|(later, earlier)| before(later, earlier)) {
-            rows.swap(at, at - 1);
-            at -= 1;
-        }
-    }
 }
 
 fn row(resource: &Resource<RouteConfiguration>) -> Result<RouteConfigRow<'_>, DecodeError> {

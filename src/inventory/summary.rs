@@ -404,8 +404,13 @@ fn envoy_version(node: &Node) -> Option<String> {
             let version = build.version.as_ref()?;
             let label =
                 build.metadata.as_ref().and_then(|metadata| metadata.get("build.label")).and_then(Value::as_str);
-            let label = label.map(|label| format!("-{label}")).unwrap_or_default();
-            Some(format!("{}.{}.{}{label}", version.major_number, version.minor_number, version.patch))
+            let number = format!("{}.{}.{}", version.major_number, version.minor_number, version.patch);
+            // Istio's label repeats the number: `1.38.0-dev`.
+            Some(match label {
+                Some(label) if label.starts_with(&number) => label.to_owned(),
+                Some(label) => format!("{number}-{label}"),
+                None => number,
+            })
         }
     }
 }

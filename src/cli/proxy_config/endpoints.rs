@@ -5,7 +5,9 @@ use super::super::format::Format;
 use super::super::suggest::closest;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
-use crate::inventory::{self, EndpointFilter};
+use crate::cli::input;
+use crate::dump::{Proxy, cluster_statuses};
+use crate::inventory::{self, EndpointFilter, EndpointRow};
 use crate::render;
 
 /// List the endpoints of the clusters
@@ -36,19 +38,27 @@ pub(super) struct EndpointsArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError> {
-    let proxy = args.common.load(ui)?;
     let filter = EndpointFilter {
         address: args.address.clone(),
         port: args.port,
         cluster: args.cluster.clone(),
         status: args.status.clone(),
     };
-    let listing = inventory::endpoints(&proxy, &filter);
-    match args.common.output {
-        format @ (Format::Json | Format::Yaml) => super::document(ui, format, &listing.rows)?,
-        Format::Wide => ui.answer(&render::endpoints_wide(&listing.rows).render())?,
-        _ => ui.answer(&render::endpoints(&listing.rows).render())?,
+    let artifacts = input::read(args.common.name())?;
+    if let Some(statuses) = cluster_statuses(&artifacts) {
+        let statuses = statuses?;
+        let listing = inventory::live_resources(&statuses, &filter);
+        print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter), &listing.rows)?;
+        return Ok(super::verdict(ui, &listing.warnings));
     }
+    let proxy = Proxy::load(&artifacts)?;
+    input::warn(ui, &proxy);
+    let listing = inventory::endpoints(&proxy, &filter);
+    let resources = match args.common.output {
+        Format::Json | Format::Yaml => inventory::endpoint_resources(&proxy, &filter).rows,
+        _ => Vec::new(),
+    };
+    print(ui, args.common.output, &listing.rows, &resources)?;
     if let (Some(name), true) = (&args.cluster, listing.rows.is_empty()) {
         let names = proxy.clusters().iter().map(|cluster| cluster.name.as_str());
         if let Some(close) = closest(name, names).filter(|close| !close.eq_ignore_ascii_case(name)) {
@@ -60,4 +70,12 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
         ui.hint("capture /config_dump?include_eds, or /clusters?format=json");
     }
     Ok(super::verdict(ui, &listing.warnings))
+}
+
+fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow], resources: &[serde_json::Value]) -> Result<(), CliError> {
+    match format {
+        Format::Json | Format::Yaml => super::document(ui, format, &resources),
+        Format::Wide => ui.answer(&render::endpoints_wide(rows).render()),
+        _ => ui.answer(&render::endpoints(rows).render()),
+    }
 }

@@ -63,9 +63,12 @@ struct Common {
 }
 
 impl Common {
+    fn name(&self) -> &str {
+        self.input.as_deref().or(self.file.as_deref()).unwrap_or("-")
+    }
+
     fn load(&self, ui: &mut Ui) -> Result<Proxy, CliError> {
-        let name = self.input.as_deref().or(self.file.as_deref()).unwrap_or("-");
-        let proxy = input::load(name)?;
+        let proxy = input::load(self.name())?;
         input::warn(ui, &proxy);
         Ok(proxy)
     }

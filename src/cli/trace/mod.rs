@@ -128,7 +128,7 @@ fn print(ui: &mut Ui, format: Format, answer: &TraceAnswer) -> Result<(), CliErr
 fn batch(ui: &mut Ui, args: &TraceArgs, file: &str) -> Result<Verdict, CliError> {
     let requests = open(file)?;
     let proxy = input::load(&args.input)?;
-    input::warn(ui, &proxy);
+    input::warn_but_of(ui, &proxy, Some(file));
     let tracer = Tracer::new(&proxy);
     let mut verdict = Verdict::Clean;
     for (nth, line) in requests.lines().enumerate() {
