@@ -24,7 +24,9 @@ pub(super) enum ColorChoice {
 
 /// Where a command writes.
 pub(super) struct Ui {
-    stdout: anstream::AutoStream<io::Stdout>,
+    stdout: io::Stdout,
+    /// Whether styles stay in the answer.
+    styled: bool,
     stderr: anstream::AutoStream<io::Stderr>,
 }
 
@@ -37,12 +39,27 @@ impl Ui {
         };
         #[expect(clippy::disallowed_methods, reason = "this is the one place that prints")]
         let (stdout, stderr) = (io::stdout(), io::stderr());
-        Self { stdout: anstream::AutoStream::new(stdout, choice), stderr: anstream::AutoStream::new(stderr, choice) }
+        let styled = match choice {
+            anstream::ColorChoice::Auto => anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
+            choice => choice != anstream::ColorChoice::Never,
+        };
+        Self { stdout, styled, stderr: anstream::AutoStream::new(stderr, choice) }
     }
 
     /// Writes a piece of the answer as it is.
     pub(super) fn answer(&mut self, text: &str) -> Result<(), CliError> {
-        Ok(self.stdout.write_all(text.as_bytes())?)
+        if self.styled {
+            return Ok(self.stdout.write_all(text.as_bytes())?);
+        }
+        // Only up to the line of the last style is there anything to strip: of a long table that is its head.
+        let last =
+            text.rfind('\u{1b}').map_or(0, |at| at + text.get(at..).and_then(|rest| rest.find('\n')).unwrap_or(0));
+        let last = if text.get(last..).is_some_and(|rest| rest.contains('\u{1b}')) { text.len() } else { last };
+        let (head, rest) = text.split_at(last);
+        if !head.is_empty() {
+            self.stdout.write_all(anstream::adapter::strip_str(head).to_string().as_bytes())?;
+        }
+        Ok(self.stdout.write_all(rest.as_bytes())?)
     }
 
     /// Writes what is still held back.

@@ -115,6 +115,16 @@ impl<T> Resource<T> {
         &self.document
     }
 
+    /// First byte of the resource's JSON text; the end of the entry if it has none.
+    pub(super) fn body_start(&self) -> usize {
+        self.parts.body.unwrap_or(self.parts.entry.end)
+    }
+
+    /// End of the entry around the resource.
+    pub(super) fn entry_end(&self) -> usize {
+        self.parts.entry.end
+    }
+
     /// Byte range of the resource's JSON text.
     #[must_use]
     pub fn body_range(&self) -> Range<usize> {

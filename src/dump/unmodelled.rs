@@ -85,13 +85,14 @@ impl Unmodelled {
 }
 
 fn find(message: &str, json: &[u8]) -> Found {
-    let unmodelled = if Marks::of(json).legacy {
+    let mut unmodelled = describe::unmodelled(message, json);
+    // Most resources are of v3 and all known: whether one is older is only asked where there is a reason.
+    let is_clean = unmodelled.iter().all(|part| part.path == ".@type" || matches!(part.what, What::LeftOut(_)));
+    if !is_clean && Marks::of(json).legacy {
         let Ok(mut value) = serde_json::from_slice(json) else { return Found::new() };
         legacy::lift(&mut value, message);
-        describe::unmodelled_value(message, &value)
-    } else {
-        describe::unmodelled(message, json)
-    };
+        unmodelled = describe::unmodelled_value(message, &value);
+    }
     let mut found = Found::new();
     for part in unmodelled {
         // A resource is an `Any` itself; its type is known.

@@ -1,5 +1,7 @@
 //! Narrow reading of resources: a list that shows three fields needn't decode three hundred.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 
 use super::decode::DecodeError;
@@ -8,6 +10,7 @@ use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
 use super::{legacy, sensitive};
+use crate::proto::describe;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
 impl<T> Resource<T> {
@@ -61,17 +64,23 @@ impl<T> Resource<T> {
     ///
     /// When the text isn't an object.
     pub fn pick<const N: usize>(&self, names: [&str; N]) -> Result<[Option<&[u8]>; N], DecodeError> {
-        pick(self.raw(), names).map_err(|error| DecodeError::of(&error).at(self.origin()))
+        let text = &self.document().text;
+        // Not `body_range`, which would step over the whole resource to find its end.
+        let range = self.body_start()..self.entry_end();
+        let picked = pick(text.scanner(range.start, range.end), names);
+        let picked = picked.map_err(|error| DecodeError::of(&error).at(self.origin()))?;
+        Ok(picked.map(|range| range.map(|range| text.slice(range))))
     }
 }
 
-fn pick<'a, const N: usize>(text: &'a [u8], names: [&str; N]) -> Result<[Option<&'a [u8]>; N], ScanError> {
-    let mut picked = [None; N];
-    Scanner::new(text, 0).object(|scanner, key| {
+/// Ranges of some members of the object that starts here.
+fn pick<const N: usize>(mut scanner: Scanner<'_>, names: [&str; N]) -> Result<[Option<Range<usize>>; N], ScanError> {
+    let mut picked = [const { None }; N];
+    scanner.object(|scanner, key| {
         let range = scanner.skip()?;
         let key = snake(&key);
         if let Some((slot, _)) = picked.iter_mut().zip(names).find(|(_, name)| *name == key) {
-            *slot = text.get(range);
+            *slot = Some(range);
         }
         Ok(())
     })?;
@@ -95,26 +104,35 @@ impl Resource<RouteConfiguration> {
     ///
     /// When the text isn't an object, or its virtual hosts aren't a list.
     pub fn virtual_host_texts(&self) -> Result<Vec<&[u8]>, DecodeError> {
-        let [type_url, hosts] = self.pick(["@type", "virtual_hosts"])?;
-        let is_old = type_url.is_some_and(|url| memchr::memmem::find(url, b".v2.").is_some());
-        let fail = |error: ScanError| DecodeError::of(&error).at(self.origin());
-        let hosts = if is_old {
-            let [hosts] = pick(self.lifted(), ["virtual_hosts"]).map_err(fail)?;
-            hosts
-        } else {
-            hosts
-        };
-        let Some(hosts) = hosts else { return Ok(Vec::new()) };
-        let mut texts = Vec::new();
-        Scanner::new(hosts, 0)
-            .array(|scanner, _| {
-                let range = scanner.skip()?;
-                texts.extend(hosts.get(range));
-                Ok(())
-            })
-            .map_err(fail)?;
-        Ok(texts)
+        let text = &self.document().text;
+        let (start, end) = (self.body_start(), self.entry_end());
+        let (hosts, type_url) =
+            virtual_hosts(text.scanner(start, end)).map_err(|error| DecodeError::of(&error).at(self.origin()))?;
+        if type_url.contains(".v2.") {
+            let lifted = self.lifted();
+            let (hosts, _) =
+                virtual_hosts(Scanner::new(lifted, 0)).map_err(|error| DecodeError::of(&error).at(self.origin()))?;
+            return Ok(hosts.into_iter().filter_map(|range| lifted.get(range)).collect());
+        }
+        Ok(hosts.into_iter().map(|range| text.slice(range)).collect())
     }
+}
+
+/// Ranges of the virtual hosts of the route configuration that starts here, and its type.
+fn virtual_hosts(mut scanner: Scanner<'_>) -> Result<(Vec<Range<usize>>, String), ScanError> {
+    let (mut hosts, mut type_url) = (Vec::new(), String::new());
+    scanner.object(|scanner, key| match (snake(&key).as_ref(), scanner.peek()?) {
+        ("virtual_hosts", b'[') => scanner.array(|scanner, _| {
+            hosts.push(scanner.skip()?);
+            Ok(())
+        }),
+        ("@type", b'"') => {
+            type_url = super::scan::text(scanner.string()?).into_owned();
+            Ok(())
+        }
+        _ => scanner.skip().map(|_| ()),
+    })?;
+    Ok((hosts, type_url))
 }
 
 #[cfg(test)]
@@ -124,8 +142,8 @@ mod tests {
     #[test]
     fn members_are_picked_in_both_spellings() {
         let text = br#"{"a":1,"fooBar":{"x":[2]},"foo":"y"}"#;
-        let picked = pick(text, ["foo_bar", "a", "b"]).unwrap();
-        assert_eq!(picked, [Some(&br#"{"x":[2]}"#[..]), Some(&b"1"[..]), None]);
-        assert!(pick(b"[", ["a"]).is_err());
+        let picked = pick(Scanner::new(text, 0), ["foo_bar", "a", "b"]).unwrap();
+        assert_eq!(picked.map(|range| text.get(range?)), [Some(&br#"{"x":[2]}"#[..]), Some(&b"1"[..]), None]);
+        assert!(pick(Scanner::new(b"[", 0), ["a"]).is_err());
     }
 }
