@@ -25,6 +25,9 @@ pub struct TraceAnswer {
     /// What would settle it, one text for each kind of lack.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settle: Vec<&'static str>,
+    /// Of a request that isn't delivered on some way: everything that refuses it, where that is more than one thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub obstacles: Vec<StepAnswer>,
     /// Why the request couldn't be read; then there is no outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -167,6 +170,9 @@ impl TraceAnswer {
     pub fn new(request: &Request, trace: &Trace) -> Self {
         let mut answer = Self::exchange(trace);
         answer.request = Some(RequestAnswer::new(request));
+        if trace.obstacles.len() > 1 {
+            answer.obstacles = trace.obstacles.iter().map(StepAnswer::new).collect();
+        }
         for (outcome, branch) in answer.outcomes.iter_mut().zip(&trace.branches) {
             outcome.steps = branch.steps.iter().map(StepAnswer::new).collect();
         }
@@ -184,6 +190,7 @@ impl TraceAnswer {
             outcomes,
             settle: words::settle(&trace.unknown),
             unknown: trace.unknown.clone(),
+            obstacles: Vec::new(),
             error: None,
         }
     }
@@ -198,6 +205,7 @@ impl TraceAnswer {
             outcomes: Vec::new(),
             unknown: Vec::new(),
             settle: Vec::new(),
+            obstacles: Vec::new(),
             error: Some(error),
         }
     }

@@ -39,6 +39,7 @@ pub fn trace(answer: &TraceAnswer) -> String {
         layout.own_steps(&mut out, members, shared);
         ending(&mut out, members, answer.request.as_ref());
     }
+    obstacles(&mut out, &layout, answer);
     lacks(&mut out, answer);
     layout.files(&mut out);
     out
@@ -291,6 +292,18 @@ fn ending(out: &mut String, members: &[&OutcomeAnswer], request: Option<&Request
     changes.extend(outcome.headers_removed.iter().map(|name| format!("no {name}")));
     for (nth, change) in changes.iter().enumerate() {
         Flow::new(out, 17).label(2, PLAIN, if nth == 0 { "upstream reads" } else { "" }).text(PLAIN, change).end();
+    }
+}
+
+/// Everything that refuses the request: mending the first alone would only lead to the next.
+fn obstacles(out: &mut String, layout: &Layout<'_>, answer: &TraceAnswer) {
+    if answer.obstacles.is_empty() {
+        return;
+    }
+    out.push('\n');
+    Flow::new(out, 2).text(NOTE, "All that stands in the way, in the order met:").end();
+    for step in &answer.obstacles {
+        layout.step(out, step);
     }
 }
 

@@ -102,6 +102,7 @@ fn answer(outcomes: Vec<OutcomeAnswer>) -> TraceAnswer {
         outcomes,
         unknown: Vec::new(),
         settle: Vec::new(),
+        obstacles: Vec::new(),
         error: None,
     }
 }
