@@ -23,7 +23,10 @@ pub(super) fn choose(
         let Some(member) = cx.proxy.cluster(name).and_then(|resource| resource.get().ok()) else { continue };
         match discovery::of(cx, member) {
             // Its hosts aren't known beforehand.
-            Discovery::OriginalDst | Discovery::Aggregate(_) | Discovery::DynamicForwardProxy => {}
+            Discovery::OriginalDst
+            | Discovery::Aggregate(_)
+            | Discovery::Composite(_)
+            | Discovery::DynamicForwardProxy => {}
             kind => match discovery::hosts(cx, member, &kind) {
                 Hosts::Known(set) => sets.push((member, set)),
                 Hosts::HealthUnknown(_, reason) | Hosts::Unresolved(_, reason) => {

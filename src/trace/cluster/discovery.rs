@@ -11,6 +11,7 @@ use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, Di
 use crate::proto::envoy::config::core::v3::HealthStatus;
 use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
+use crate::proto::envoy::extensions::clusters::composite::v3::ClusterConfig as Composite;
 use crate::proto::envoy::extensions::clusters::dns::v3::DnsCluster;
 use crate::trace::context::Context;
 
@@ -25,6 +26,8 @@ pub(super) enum Discovery {
     /// The clusters whose hosts it takes, in order.
     Aggregate(Vec<String>),
     DynamicForwardProxy,
+    /// The clusters of which each retry takes the next.
+    Composite(Vec<String>),
     /// An extension that isn't known here, by name.
     Other(String),
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Discovery {
             Self::OriginalDst => f.write_str("ORIGINAL_DST"),
             Self::Aggregate(members) => write!(f, "aggregate of {}", members.join(", ")),
             Self::DynamicForwardProxy => f.write_str("dynamic forward proxy"),
+            Self::Composite(members) => write!(f, "composite of {}", members.join(", ")),
             Self::Other(kind) => f.write_str(kind),
         }
     }
@@ -66,6 +70,11 @@ pub(super) fn of(cx: &Context<'_>, cluster: &Cluster) -> Discovery {
             let config = custom.typed_config.as_ref().and_then(|any| cx.cache.decode::<Aggregate>(any).ok());
             return config
                 .map_or(Discovery::Other(kind.to_string()), |config| Discovery::Aggregate(config.clusters.clone()));
+        }
+        Some("composite.v3.ClusterConfig") => {
+            let config = custom.typed_config.as_ref().and_then(|any| cx.cache.decode::<Composite>(any).ok());
+            let names = config.map(|config| config.clusters.iter().map(|entry| entry.name.clone()).collect());
+            return names.map_or(Discovery::Other(kind.to_string()), Discovery::Composite);
         }
         Some("dynamic_forward_proxy.v3.ClusterConfig") => return Discovery::DynamicForwardProxy,
         Some("original_dst.v3.OriginalDstCluster") => return Discovery::OriginalDst,
@@ -144,6 +153,10 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
     let has_section = cx.proxy.has_endpoints_section();
     let found = assignment(cx, cluster);
     match (kind, found) {
+        // Such a cluster may have hosts that it doesn't show.
+        (Discovery::Other(kind), Some((assignment, true))) if assignment.endpoints.is_empty() => {
+            Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} ({kind})"))
+        }
         (_, Some((assignment, true))) => {
             let set = of_assignment(assignment, live, around, Written::of(assignment));
             // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.

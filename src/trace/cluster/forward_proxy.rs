@@ -1,9 +1,12 @@
 //! Dynamic forward proxy clusters: the host is the one that the request names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Balance, Failure, Host, HostAddress, discovery, hosts, socket_step, step, transport_socket, unresolved};
 use crate::proto::envoy::config::cluster::v3::Cluster;
+use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DnsLookupFamily};
+use crate::proto::envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
+use crate::proto::envoy::extensions::clusters::dynamic_forward_proxy::v3::cluster_config::ClusterImplementationSpecifier;
 use crate::trace::context::Context;
 use crate::trace::outcome::Step;
 use crate::trace::walk::Walk;
@@ -31,8 +34,11 @@ pub(super) fn choose(
     let asked_port = filter_state("envoy.upstream.dynamic_port").and_then(|port| port.parse().ok());
     let (host, port) = split(named);
     let port = asked_port.or(port).unwrap_or(default_port);
-    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        let address = SocketAddr::new(ip, port);
+    // An IPv6 address may be refused by the resolver.
+    if let Ok(ip) = host.parse::<Ipv4Addr>()
+        && !asks_for_ipv6(cx, cluster)
+    {
+        let address = SocketAddr::new(ip.into(), port);
         walk.step(Step::new("endpoint", address.to_string(), "the address that the request names"));
         socket_step(walk, &socket);
         return Ok(Host {
@@ -59,6 +65,18 @@ pub(super) fn choose(
     };
     let why = "the host that the request names, as it was resolved when the dump was taken".to_owned();
     Ok(step(cx, walk, cluster, &super::Pick { host: *member, why, passed_over: Vec::new() }))
+}
+
+/// Whether names are resolved to IPv6 addresses only.
+fn asks_for_ipv6(cx: &Context<'_>, cluster: &Cluster) -> bool {
+    let Some(ClusterDiscoveryType::ClusterType(custom)) = cluster.cluster_discovery_type.as_ref() else { return false };
+    let config = custom.typed_config.as_ref().and_then(|any| cx.cache.decode::<ClusterConfig>(any).ok());
+    match config.as_ref().and_then(|config| config.cluster_implementation_specifier.as_ref()) {
+        Some(ClusterImplementationSpecifier::DnsCacheConfig(cache)) => {
+            cache.dns_lookup_family() == DnsLookupFamily::V6Only
+        }
+        _ => false,
+    }
 }
 
 /// Host and port of `host:port`, `host` or `[v6]:port`.

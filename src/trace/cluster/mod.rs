@@ -211,6 +211,7 @@ fn choose(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<
         Discovery::OriginalDst => original_destination(cx, walk, cluster, input),
         Discovery::Aggregate(members) => aggregate::choose(cx, walk, cluster, &members, input),
         Discovery::DynamicForwardProxy => forward_proxy::choose(cx, walk, cluster, input),
+        Discovery::Composite(members) => first_of(cx, walk, cluster, &members, input),
         kind => match discovery::hosts(cx, cluster, &kind) {
             discovery::Hosts::Known(set) => {
                 let pick = balance(cx, walk, cluster, &set, input, None)?;
@@ -226,6 +227,28 @@ fn choose(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<
             }
         },
     }
+}
+
+/// Chooses a host of a composite cluster: the first of its clusters that has one for the request.
+fn first_of(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    cluster: &Cluster,
+    members: &[String],
+    input: &Balance<'_>,
+) -> Result<Host, Failure> {
+    for name in members {
+        let Some(member) = cx.proxy.cluster(name).and_then(|resource| resource.get().ok()) else { continue };
+        if matches!(discovery::of(cx, member), Discovery::Composite(_)) {
+            let reason = format!("composite cluster {} in composite cluster {}", member.name, cluster.name);
+            walk.missing(&reason);
+            return Err(Failure::unknown(reason));
+        }
+        if let Ok(host) = choose(cx, walk, member, input) {
+            return Ok(host);
+        }
+    }
+    Err(Failure::no_healthy_upstream(format!("no cluster of {} has an endpoint for the request", members.join(", "))))
 }
 
 /// Balances over hosts that are known.
@@ -290,10 +313,10 @@ fn asked_for<'h>(policy: &Policy, set: &[Priority<'h>], input: &Balance<'_>) -> 
         let key = source.metadata.as_ref()?;
         original_dst::metadata_text(&stream.metadata, key).map(str::to_owned)
     })?;
-    let hosts = || set.iter().flat_map(|priority| &priority.members);
+    // Whatever its health.
     texts.split(',').map(str::trim).find_map(|text| {
-        let usable = |host: &&Member<'_>| host.health != hosts::Health::Unhealthy;
-        let host = hosts().filter(usable).find(|host| host.host_address().to_string() == text)?;
+        let mut hosts = set.iter().flat_map(|priority| &priority.members);
+        let host = hosts.find(|host| host.host_address().to_string() == text)?;
         Some(Pick { host: *host, why: "the request asks for this host".to_owned(), passed_over: Vec::new() })
     })
 }

@@ -288,6 +288,38 @@ fn an_aggregate_takes_priorities_in_order_and_knows_no_aggregates() {
 }
 
 #[test]
+fn a_composite_takes_the_first_cluster_that_has_a_host() {
+    let members: Vec<Value> = ["missing", "empty", "one"].iter().map(|name| json!({"name": name})).collect();
+    let composite = json!({"name": "c", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {"name": "envoy.clusters.composite", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.composite.v3.ClusterConfig", "clusters": members}}});
+    let one = json!({"name": "one", "load_assignment": assignment(&[endpoint("10.0.0.1:80")])});
+    check(&proxy(json!([composite, {"name": "empty"}, one])), "c", &http(), &["10.0.0.1:80"]);
+}
+
+#[test]
+fn an_override_takes_any_host_that_the_cluster_has() {
+    let sick = with(endpoint("10.0.0.2:80"), json!({"health_status": "UNHEALTHY"}));
+    let extension = |kind: &str, more: Value| {
+        let config = with(
+            json!({"@type": format!("type.googleapis.com/envoy.extensions.load_balancing_policies.{kind}")}),
+            more,
+        );
+        json!({"policies": [{"typed_extension_config": {"name": "x", "typed_config": config}}]})
+    };
+    let inner = extension("round_robin.v3.RoundRobin", json!({}));
+    let policy = extension(
+        "override_host.v3.OverrideHost",
+        json!({"override_host_sources": [{"header": "x-to"}], "fallback_policy": inner}),
+    );
+    let proxy = proxy(
+        json!([{"name": "c", "load_assignment": assignment(&[endpoint("10.0.0.1:80"), sick]), "load_balancing_policy": policy}]),
+    );
+    check(&proxy, "c", &with_header("x-to", "10.0.0.2:80"), &["10.0.0.2:80"]);
+    check(&proxy, "c", &with_header("x-to", "10.0.0.7:80, 10.0.0.2:80"), &["10.0.0.2:80"]);
+    check(&proxy, "c", &with_header("x-to", "10.0.0.7:80"), &["10.0.0.1:80"]);
+}
+
+#[test]
 fn localities_without_weight_are_never_chosen_while_others_have_one() {
     let group = |zone: &str, ip: &str, weight: Value| {
         with(json!({"locality": {"zone": zone}, "lb_endpoints": [endpoint(ip)]}), weight)
@@ -326,7 +358,7 @@ fn a_dynamic_forward_proxy_goes_where_the_request_says() {
         asked
     };
     check(&proxy, "dfp", &asked("10.0.0.9:8080"), &["10.0.0.9:8080"]);
-    check(&proxy, "dfp", &asked("[::1]"), &["[::1]:80"]);
+    check(&proxy, "dfp", &asked("10.0.0.9"), &["10.0.0.9:80"]);
     let (_, unknown) = ends(&proxy, "dfp", &asked("shop.test"));
     assert_eq!(unknown, ["address of shop.test:80 (dynamic forward proxy)"]);
 }

@@ -72,7 +72,6 @@ fn of_envoy(filter: &str) -> Effect {
         "cache" => Effect::Opaque("a cached response may be served"),
         "grpc_json_transcoder" => Effect::Opaque("transcoding may change the path or answer 4xx"),
         "rate_limit_quota" => Effect::Opaque("the quota that a server assigns may be used up"),
-        "dynamic_forward_proxy" => Effect::Opaque("the host is resolved by DNS when the request comes"),
         "cdn_loop" => Effect::Opaque("a CDN-Loop header may be refused"),
         _ => Effect::Opaque("not a filter that is known here"),
     }

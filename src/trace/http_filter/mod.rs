@@ -156,6 +156,13 @@ impl Call<'_> {
             "envoy.extensions.filters.http.cors.v3.Cors" => cors::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => csrf::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => ext_authz::decode_headers(self, walk, stream),
+            // It resolves a name for its cluster, which says itself what isn't known of the address.
+            "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig" => {
+                if self.levels.configs().next().is_some() {
+                    walk.missing(format!("http filter {}: the route may name another host to resolve", self.name));
+                }
+                Verdict::Continue
+            }
             "envoy.extensions.filters.http.fault.v3.HTTPFault" => fault::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" => {
                 header_mutation::decode_headers(self, walk, stream)
