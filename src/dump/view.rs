@@ -21,7 +21,7 @@ impl<T> Resource<T> {
     /// # Errors
     ///
     /// When the text isn't JSON, or a field that is wanted not of the view's shape.
-    pub fn view<'a, V: Deserialize<'a>>(&'a self) -> Result<V, DecodeError> {
+    pub(crate) fn view<'a, V: Deserialize<'a>>(&'a self) -> Result<V, DecodeError> {
         serde_json::from_slice(self.raw()).map_err(|error| self.malformed(&error))
     }
 
@@ -30,7 +30,7 @@ impl<T> Resource<T> {
     /// # Errors
     ///
     /// As [`Resource::view`].
-    pub fn lifted_view<'a, V: Deserialize<'a>>(&'a self) -> Result<V, DecodeError> {
+    pub(crate) fn lifted_view<'a, V: Deserialize<'a>>(&'a self) -> Result<V, DecodeError> {
         serde_json::from_slice(self.lifted()).map_err(|error| self.malformed(&error))
     }
 
@@ -63,7 +63,7 @@ impl<T> Resource<T> {
     /// # Errors
     ///
     /// When the text isn't an object.
-    pub fn pick<const N: usize>(&self, names: [&str; N]) -> Result<[Option<&[u8]>; N], DecodeError> {
+    pub(crate) fn pick<const N: usize>(&self, names: [&str; N]) -> Result<[Option<&[u8]>; N], DecodeError> {
         let text = &self.document().text;
         // Not `body_range`, which would step over the whole resource to find its end.
         let range = self.body_start()..self.entry_end();
@@ -103,7 +103,7 @@ impl Resource<RouteConfiguration> {
     /// # Errors
     ///
     /// When the text isn't an object, or its virtual hosts aren't a list.
-    pub fn virtual_host_texts(&self) -> Result<Vec<&[u8]>, DecodeError> {
+    pub(crate) fn virtual_host_texts(&self) -> Result<Vec<&[u8]>, DecodeError> {
         let text = &self.document().text;
         let (start, end) = (self.body_start(), self.entry_end());
         let (hosts, type_url) =
