@@ -7,7 +7,7 @@ use crate::proto::envoy::extensions::filters::http::api_key_auth::v3::{
 };
 use crate::trace::context::Stream;
 use crate::trace::matcher::header::cookie;
-use crate::trace::matcher::query::decoded_parameter;
+use crate::trace::matcher::query::{decoded_parameter, decoded_parameters, with_parameters};
 use crate::trace::outcome::Disposition;
 use crate::trace::walk::Walk;
 
@@ -52,8 +52,8 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         stream.headers.set(&forwarding.header, client);
     }
     if forwarding.is_some_and(|forwarding| forwarding.hide_credentials) {
-        for source in sources.iter().filter(|source| !source.header.is_empty()) {
-            stream.headers.remove(&source.header);
+        for source in sources {
+            hide(source, stream);
         }
     }
     walk.step(
@@ -72,6 +72,17 @@ fn key(source: &KeySource, stream: &Stream) -> Option<String> {
         cookie(&stream.headers, &source.cookie).map(str::to_owned)
     };
     found.filter(|key| !key.is_empty())
+}
+
+fn hide(source: &KeySource, stream: &mut Stream) {
+    if !source.header.is_empty() {
+        stream.headers.remove(&source.header);
+    } else if !source.query.is_empty() {
+        let mut parameters = decoded_parameters(stream.headers.path());
+        parameters.remove(&source.query);
+        let path = with_parameters(stream.headers.path(), &parameters);
+        stream.headers.set(":path", &path);
+    }
 }
 
 /// The client of a key; `None` in it if the dump hides which it is.

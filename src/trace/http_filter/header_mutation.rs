@@ -1,6 +1,5 @@
 //! Header mutation: adds, changes and removes request headers and query parameters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pbjson_types::value::Kind;
@@ -74,10 +73,7 @@ fn mutate_query(cx: &Context<'_>, walk: &mut Walk, mutations: &[KeyValueMutation
     let guard = "envoy.reloadable_features.header_mutation_url_encode_query_params";
     let encodes = cx.is_at_least(38) && cx.guard(guard, true);
     let path = stream.headers.path().to_owned();
-    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (key, value) in query::parameters(&path) {
-        parameters.entry(query::percent_decode(key)).or_default().push(query::percent_decode(value));
-    }
+    let mut parameters = query::decoded_parameters(&path);
     for mutation in mutations {
         parameters.remove(&mutation.remove);
         let Some(append) = &mutation.append else { continue };
@@ -102,9 +98,5 @@ fn mutate_query(cx: &Context<'_>, walk: &mut Walk, mutations: &[KeyValueMutation
             }
         }
     }
-    let pairs: Vec<String> =
-        parameters.iter().flat_map(|(key, values)| values.iter().map(move |value| format!("{key}={value}"))).collect();
-    let before = path.split('?').next().unwrap_or_default();
-    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
-    stream.headers.set(":path", &format!("{before}{query}"));
+    stream.headers.set(":path", &query::with_parameters(&path, &parameters));
 }

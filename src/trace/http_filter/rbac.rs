@@ -18,7 +18,9 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         },
     };
     let route = call.selected.and_then(|selected| selected.route.as_ref());
-    let metadata = route.and_then(|route| route.metadata.as_ref()).map(|metadata| &metadata.filter_metadata);
+    // A route without metadata has empty metadata, which an inverted matcher takes.
+    let none = std::collections::BTreeMap::new();
+    let metadata = route.map(|route| route.metadata.as_ref().map_or(&none, |metadata| &metadata.filter_metadata));
     match rbac::http(call.cx, walk, call.name, &config, stream, metadata) {
         Some(denial) => Verdict::Reply(LocalReply::new(403, denial.details, Disposition::RbacDenied, denial.why)),
         None => Verdict::Continue,

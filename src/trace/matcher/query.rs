@@ -1,5 +1,7 @@
 //! Query parameter matchers.
 
+use std::collections::BTreeMap;
+
 use crate::proto::envoy::config::route::v3::{
     QueryParameterMatcher, query_parameter_matcher::QueryParameterMatchSpecifier,
 };
@@ -38,6 +40,23 @@ pub(crate) fn parameters(path: &str) -> impl Iterator<Item = (&str, &str)> {
         .flat_map(|query| query.split('&'))
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Keys with their values, percent-decoded; Envoy keeps them in the order of keys.
+pub(crate) fn decoded_parameters(path: &str) -> BTreeMap<String, Vec<String>> {
+    let mut decoded: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in parameters(path) {
+        decoded.entry(percent_decode(key)).or_default().push(percent_decode(value));
+    }
+    decoded
+}
+
+/// The path with its query written anew, as Envoy does after changing it: without encoding.
+pub(crate) fn with_parameters(path: &str, parameters: &BTreeMap<String, Vec<String>>) -> String {
+    let pairs: Vec<String> =
+        parameters.iter().flat_map(|(key, values)| values.iter().map(move |value| format!("{key}={value}"))).collect();
+    let before = path.split('?').next().unwrap_or_default();
+    if pairs.is_empty() { before.to_owned() } else { format!("{before}?{}", pairs.join("&")) }
 }
 
 /// Undoes percent-encoding; what isn't a valid escape stays.

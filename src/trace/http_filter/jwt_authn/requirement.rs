@@ -9,6 +9,7 @@ use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::jwt_provider:
 use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::jwt_requirement::RequiresType;
 use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::{JwtAuthentication, JwtProvider, JwtRequirement};
 use crate::trace::context::{Context, Stream};
+use crate::trace::matcher::query;
 use crate::trace::matcher::string::string_matches;
 use crate::trace::request::Headers;
 use crate::trace::walk::Walk;
@@ -302,10 +303,15 @@ impl Accepted {
                 added = true;
             }
         }
-        if !provider.forward
-            && let Place::Header(name) = &self.place
-        {
-            stream.headers.remove(name);
+        match &self.place {
+            Place::Header(name) if !provider.forward => stream.headers.remove(name),
+            Place::Parameter(name) if !provider.forward => {
+                let mut parameters = query::decoded_parameters(stream.headers.path());
+                parameters.remove(name);
+                let path = query::with_parameters(stream.headers.path(), &parameters);
+                stream.headers.set(":path", &path);
+            }
+            _ => {}
         }
         provider.clear_route_cache && (added || !provider.payload_in_metadata.is_empty())
     }

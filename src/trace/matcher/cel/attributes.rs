@@ -12,8 +12,8 @@ use crate::trace::request::path_only;
 pub(super) fn attribute(subject: Subject<'_>, name: &str) -> Option<Value> {
     let members: Vec<(&str, Option<Value>)> = match name {
         "request" => subject.stream.map(request).unwrap_or_default(),
-        "source" => peer(subject.stream.map_or(subject.connection.remote, |stream| stream.remote)),
-        "destination" => peer(subject.connection.local),
+        "source" => peer("source", subject.stream.map_or(subject.connection.remote, |stream| stream.remote)),
+        "destination" => peer("destination", subject.connection.local),
         "connection" => connection(subject),
         "metadata" => vec![("filter_metadata", Some(filter_metadata(subject)))],
         "filter_state" => return Some(filter_state(subject)),
@@ -36,6 +36,8 @@ fn text(value: &str) -> Option<Value> {
 fn request(stream: &Stream) -> Vec<(&'static str, Option<Value>)> {
     let header = |name: &str| stream.headers.get(name).and_then(text);
     let path = stream.headers.get(":path");
+    // Nothing of the body has arrived when filters decide.
+    let length = stream.headers.get("content-length").and_then(|text| text.parse().ok());
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in stream.headers.iter() {
         match headers.get_mut(name) {
@@ -61,13 +63,17 @@ fn request(stream: &Stream) -> Vec<(&'static str, Option<Value>)> {
         ("headers", Some(Value::Headers(headers))),
         ("protocol", unknown("request.protocol")),
         ("time", unknown("request.time")),
-        ("size", unknown("request.size")),
+        ("size", Some(Value::Int(length.unwrap_or_default()))),
         ("total_size", unknown("request.total_size")),
         ("duration", None),
     ]
 }
 
-fn peer(address: SocketAddr) -> Vec<(&'static str, Option<Value>)> {
+fn peer(name: &str, address: SocketAddr) -> Vec<(&'static str, Option<Value>)> {
+    // Port 0 stands for one that the client's kernel chooses.
+    if address.port() == 0 {
+        return vec![("address", unknown(&format!("{name}.address"))), ("port", unknown(&format!("{name}.port")))];
+    }
     vec![("address", text(&address.to_string())), ("port", Some(Value::Int(i64::from(address.port()))))]
 }
 
