@@ -409,7 +409,7 @@ fn local_reply(walk: &mut Walk, stream: &Stream, reply: LocalReply) {
     // gRPC clients get HTTP 200 and the status as grpc-status (semantics §8.2).
     walk.outcome.status = Some(if stream.is_grpc() && reply.location.is_none() { 200 } else { reply.status });
     walk.outcome.flags.extend(reply.flags.iter().copied());
-    walk.outcome.details = Some(reply.details);
+    walk.outcome.details = Some(reply.details).filter(|details| !details.is_empty());
     walk.outcome.location = reply.location;
     if !reply.why.is_empty() {
         walk.step(Step::new("reply", reply.status.to_string(), reply.why));

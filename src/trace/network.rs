@@ -23,6 +23,7 @@ use crate::proto::envoy::extensions::filters::network::http_connection_manager::
 use crate::proto::envoy::extensions::filters::network::local_ratelimit::v3::LocalRateLimit;
 use crate::proto::envoy::extensions::filters::network::rbac::v3::Rbac;
 use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use crate::proto::envoy::extensions::filters::network::wasm::v3::Wasm;
 use crate::proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 
 /// Where a request stands on its way through the proxy.
@@ -306,6 +307,8 @@ fn run_filters(
                     Err(error) => walk.missing(format!("network local_ratelimit can't be read: {error}")),
                 }
             }
+            "io.istio.network.authn.Config" => network_filter::authn::on_new_connection(&mut connection),
+            "envoy.extensions.filters.network.wasm.v3.Wasm" if is_built_in(hop, &config) => {}
             "envoy.extensions.filters.network.sni_cluster.v3.SniCluster" => {
                 if let Some(sni) = connection.server_name.clone().filter(|sni| !sni.is_empty()) {
                     walk.step(
@@ -368,6 +371,13 @@ fn config_of(hop: &Hop<'_>, walk: &mut Walk, filter: &Filter) -> Option<Any> {
             found.or_else(|| source.default_config.clone())
         }
     }
+}
+
+/// Whether a Wasm filter is code of the proxy itself: Istio's telemetry.
+fn is_built_in(hop: &Hop<'_>, config: &Any) -> bool {
+    let wasm = hop.cx.cache.decode::<Wasm>(config).ok();
+    let plugin = wasm.as_ref().and_then(|wasm| wasm.config.as_ref());
+    plugin.is_some_and(|plugin| http_filter::is_built_in(plugin.vm.as_ref()))
 }
 
 enum Effect {

@@ -8,8 +8,16 @@ pub(super) enum Effect {
     Opaque(&'static str),
 }
 
+/// Istio's telemetry, which older releases ran as Wasm.
+pub(super) fn is_telemetry(name: &str) -> bool {
+    matches!(name, "istio.stats" | "istio.metadata_exchange" | "istio.stackdriver")
+}
+
 /// The effect of a filter by the type of its configuration, by its name where the type is not known.
 pub(super) fn of(type_name: &str, name: &str) -> Effect {
+    if is_telemetry(name) {
+        return Effect::None;
+    }
     if let Some(filter) = type_name.strip_prefix("envoy.extensions.filters.http.") {
         return of_envoy(filter.split('.').next().unwrap_or_default());
     }
@@ -17,10 +25,8 @@ pub(super) fn of(type_name: &str, name: &str) -> Effect {
         "stats.PluginConfig"
         | "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"
         | "io.istio.http.peer_metadata.Config"
-        | "io.istio.http.connect_authority.Config" => Effect::None,
-        "istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig" => {
-            Effect::Opaque("Istio's former authentication filter may answer 401")
-        }
+        | "io.istio.http.connect_authority.Config"
+        | "io.istio.http.connect_baggage.Config" => Effect::None,
         "istio.mixer.v1.config.client.HttpClientConfig" => Effect::Opaque("Mixer may answer 403 or 503"),
         _ => of_name(name),
     }
@@ -47,7 +53,6 @@ fn of_envoy(filter: &str) -> Effect {
         | "aws_lambda"
         | "gcp_authn"
         | "credential_injector"
-        | "custom_response"
         | "geoip"
         | "on_demand"
         | "alternate_protocols_cache"
@@ -60,9 +65,10 @@ fn of_envoy(filter: &str) -> Effect {
         | "squash"
         | "connect_grpc_bridge"
         | "grpc_http1_reverse_bridge"
-        | "match_delegate" => Effect::None,
-        "lua" => Effect::Opaque("Lua may answer or change the request"),
-        "wasm" => Effect::Opaque("a Wasm module may answer or change the request"),
+        | "match_delegate"
+        // Acts for clusters of its own kind only; their hosts are looked for there.
+        | "dynamic_forward_proxy" => Effect::None,
+        "custom_response" => Effect::Opaque("another response may take the place of this one"),
         "golang" => Effect::Opaque("a Go plugin may answer or change the request"),
         "dynamic_modules" => Effect::Opaque("a dynamic module may answer or change the request"),
         "ext_proc" => Effect::Opaque("an external processor may answer or change the request"),

@@ -14,12 +14,14 @@ mod ext_authz;
 mod fault;
 mod header_mutation;
 mod health_check;
+mod istio_authn;
 mod jwt_authn;
 mod level;
 mod local_ratelimit;
 mod metadata;
 mod ratelimit;
 mod rbac;
+mod script;
 mod set_filter_state;
 mod stateful_session;
 
@@ -40,6 +42,7 @@ use crate::proto::envoy::extensions::filters::network::http_connection_manager::
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType;
 use effect::Effect;
 use level::Levels;
+pub(crate) use script::is_built_in;
 pub(crate) use set_filter_state::network as set_filter_state_network;
 
 /// What a filter makes of a request.
@@ -174,6 +177,7 @@ impl Call<'_> {
             "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
                 jwt_authn::decode_headers(self, walk, stream)
             }
+            "envoy.extensions.filters.http.lua.v3.Lua" => script::lua(self, walk),
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
                 local_ratelimit::decode_headers(self, walk, stream)
             }
@@ -185,6 +189,12 @@ impl Call<'_> {
             "envoy.extensions.filters.http.set_metadata.v3.Config" => metadata::set(self, walk, stream),
             "envoy.extensions.filters.http.stateful_session.v3.StatefulSession" => {
                 stateful_session::decode_headers(self, walk, stream)
+            }
+            "envoy.extensions.filters.http.wasm.v3.Wasm" if !effect::is_telemetry(self.name) => {
+                script::wasm(self, walk)
+            }
+            "istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig" => {
+                istio_authn::decode_headers(self, walk, stream)
             }
             other => {
                 match effect::of(other, self.name) {

@@ -1,5 +1,6 @@
 //! Network filters that may refuse a connection (semantics §3).
 
+pub(crate) mod authn;
 pub(crate) mod ext_authz;
 pub(crate) mod local_ratelimit;
 pub(crate) mod rbac;
