@@ -126,3 +126,64 @@ fn an_override_may_switch_a_filter_off() {
     let empty = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute"});
     assert_eq!(of(Some(empty)), ["continue"]);
 }
+
+#[test]
+fn passwords_and_keys_are_known_only_where_they_are_shown() {
+    let basic = |header: Option<&str>| {
+        let headers: Vec<(&str, &str)> = header.map(|value| ("authorization", value)).into_iter().collect();
+        let config = json!({"users": {"inline_string": "[redacted]"}});
+        replies(&http("basic_auth.v3.BasicAuth"), config, &Sent { headers: &headers, ..Sent::default() })
+    };
+    assert_eq!(basic(None), ["401 no_credential_for_basic_auth"]);
+    assert_eq!(basic(Some("Bearer x")), ["401 invalid_scheme_for_basic_auth"]);
+    assert_eq!(basic(Some("Basic YWxpY2U=")), ["401 invalid_format_for_basic_auth"]);
+    assert_eq!(basic(Some("Basic YWxpY2U6cHc=")), ["401 invalid_credential_for_basic_auth", "continue"]);
+    let config = json!({"credentials": [{"key": "[redacted]", "client": "a"}], "key_sources": [{"query": "key"}]});
+    let key =
+        |path: &str| replies(&http("api_key_auth.v3.ApiKeyAuth"), config.clone(), &Sent { path, ..Sent::default() });
+    assert_eq!(key("/"), ["401 missing_api_key"]);
+    assert_eq!(key("/?key=k"), ["401 unknown_api_key", "continue"]);
+}
+
+#[test]
+fn health_checks_are_answered_unless_passed_through() {
+    let config = |passes: bool| json!({"pass_through_mode": passes, "headers": [{"name": ":path", "string_match": {"exact": "/hc"}}]});
+    let of =
+        |config, path: &str| replies(&http("health_check.v3.HealthCheck"), config, &Sent { path, ..Sent::default() });
+    assert_eq!(of(config(false), "/hc"), ["200 health_check_ok"]);
+    assert_eq!(of(config(false), "/x"), ["continue"]);
+    assert_eq!(of(config(true), "/hc"), ["continue"]);
+    let mut by_cluster = config(false);
+    by_cluster["cluster_min_healthy_percentages"] = json!({"nobody": {"value": 10}});
+    assert_eq!(of(by_cluster, "/hc"), ["503 health_check_failed_no_cluster_found"]);
+}
+
+#[test]
+fn a_matcher_skips_or_chooses_a_filter() {
+    let input = json!({"name": "h", "typed_config": {
+        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": "x-a"}});
+    let fault = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "abort": {"http_status": 418, "percentage": {"numerator": 100}}});
+    let with = |inner: &serde_json::Value, action: &serde_json::Value| {
+        json!({
+            "extension_config": {"name": "inner", "typed_config": inner},
+            "xds_matcher": {"matcher_tree": {"input": input, "exact_match_map": {"map": {
+                "a": {"action": {"name": "act", "typed_config": action}}}}}},
+        })
+    };
+    let of = |config: serde_json::Value, value: &str| {
+        let headers = &[("x-a", value)];
+        let kind = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
+        replies(kind, config, &Sent { headers, ..Sent::default() })
+    };
+    let skip = json!({"@type": "type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"});
+    assert_eq!(of(with(&fault, &skip), "a"), ["continue"]);
+    assert_eq!(of(with(&fault, &skip), "b"), ["418 fault_filter_abort"]);
+    let composite = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite"});
+    let execute = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.ExecuteFilterAction",
+        "typed_config": {"name": "fault", "typed_config": fault}});
+    assert_eq!(of(with(&composite, &execute), "a"), ["418 fault_filter_abort"]);
+    assert_eq!(of(with(&composite, &execute), "b"), ["continue"]);
+}

@@ -413,3 +413,113 @@ fn is_local(remote: IpAddr, local: IpAddr) -> bool {
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::trace::matcher::fixture::{answer, connection, message, proxy, stream};
+    use crate::trace::request::Connection;
+
+    fn to(name: &str) -> Json {
+        json!({"action": {"name": name}})
+    }
+
+    fn header(name: &str) -> Json {
+        json!({"name": "h", "typed_config": {
+            "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": name}})
+    }
+
+    fn network(input: &str) -> Json {
+        let kind = format!("type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.{input}");
+        json!({"name": "n", "typed_config": {"@type": kind}})
+    }
+
+    fn exact(input: Json, text: &str) -> Json {
+        json!({"single_predicate": {"input": input, "value_match": {"exact": text}}})
+    }
+
+    /// A list whose one predicate is a header `x-b` of 1.
+    fn only_with_b(on_match: Json) -> Json {
+        json!({"matcher": {"matcher_list": {"matchers": [{"predicate": exact(header("x-b"), "1"), "on_match": on_match}]}}})
+    }
+
+    #[track_caller]
+    fn check(matcher: &Json, connection: &Connection, headers: &[(&str, &str)], expected: Option<&str>) {
+        let stream = stream(connection.clone(), "/", headers);
+        let parsed: xds::Matcher = message(matcher.clone());
+        let found = answer(&proxy(40), |cx, walk| {
+            let subject = Subject { connection: &stream.connection, stream: Some(&stream) };
+            evaluate(cx, walk, &parsed, subject).map(|action| action.name)
+        });
+        assert_eq!(found.as_deref(), expected, "{matcher} {headers:?}");
+    }
+
+    #[test]
+    fn a_nested_matcher_without_a_result_falls_through() {
+        let c = connection();
+        let maps = |kind: &str| {
+            json!({
+                "matcher_tree": {"input": header("x-a"), kind: {"map": {"ab": only_with_b(to("1")), "a": to("2")}}},
+                "on_no_match": to("3"),
+            })
+        };
+        for (kind, without_b) in [("exact_match_map", "3"), ("prefix_match_map", "2")] {
+            check(&maps(kind), &c, &[("x-a", "ab")], Some(without_b));
+            check(&maps(kind), &c, &[("x-a", "ab"), ("x-b", "1")], Some("1"));
+            check(&maps(kind), &c, &[("x-a", "zz")], Some("3"));
+            check(&maps(kind), &c, &[], Some("3"));
+        }
+        let list = json!({"matcher_list": {"matchers": [
+            {"predicate": exact(header("x-a"), "a"), "on_match": only_with_b(to("1"))},
+            {"predicate": {"not_matcher": exact(header("x-c"), "1")}, "on_match": to("2")},
+        ]}});
+        check(&list, &c, &[("x-a", "a")], Some("2"));
+        check(&list, &c, &[("x-a", "a"), ("x-b", "1")], Some("1"));
+        check(&list, &c, &[("x-a", "a"), ("x-c", "1")], None);
+    }
+
+    #[test]
+    fn repeated_headers_are_joined_as_input() {
+        let matcher = json!({"matcher_list": {"matchers": [
+            {"predicate": exact(header("x-a"), "1,2"), "on_match": to("joined")}]}});
+        check(&matcher, &connection(), &[("x-a", "1"), ("x-a", "2")], Some("joined"));
+    }
+
+    #[test]
+    fn the_longest_range_goes_first_and_exclusive_ones_only_then() {
+        let never = only_with_b(to("never"));
+        let range = |len: u32, on_match: &Json, exclusive: bool| {
+            json!({"ranges": [{"address_prefix": "10.1.1.1", "prefix_len": len}], "on_match": on_match,
+                   "exclusive": exclusive})
+        };
+        let by_ip = |ranges: &[Json]| {
+            json!({"matcher_tree": {"input": network("SourceIPInput"), "custom_match": {"name": "ip", "typed_config": {
+                "@type": "type.googleapis.com/xds.type.matcher.v3.IPMatcher", "range_matchers": ranges}}},
+                "on_no_match": to("none")})
+        };
+        let c = connection();
+        check(&by_ip(&[range(8, &to("8"), false), range(24, &never, false)]), &c, &[], Some("8"));
+        check(&by_ip(&[range(8, &to("8"), true), range(24, &never, false)]), &c, &[], Some("none"));
+        check(&by_ip(&[range(8, &to("8"), false), range(24, &never, true)]), &c, &[], Some("8"));
+        check(&by_ip(&[range(24, &to("a"), false), range(24, &to("b"), false)]), &c, &[], Some("a"));
+    }
+
+    #[test]
+    fn server_names_go_from_exact_to_any() {
+        let domain = |name: &str| json!({"domains": [name], "on_match": to(name)});
+        let matcher = json!({"matcher_tree": {"input": network("ServerNameInput"), "custom_match": {"name": "sni",
+            "typed_config": {"@type": "type.googleapis.com/xds.type.matcher.v3.ServerNameMatcher",
+                "domain_matchers": [domain("www.a.test"), domain("*.a.test"), domain("*")]}}}});
+        for (name, expected) in [
+            (Some("www.a.test"), Some("www.a.test")),
+            (Some("b.c.a.test"), Some("*.a.test")),
+            (Some("a.test"), Some("*")),
+            (None, None),
+        ] {
+            let connection = Connection { server_name: name.map(str::to_owned), ..connection() };
+            check(&matcher, &connection, &[], expected);
+        }
+    }
+}
