@@ -314,10 +314,8 @@ impl<'a> Builder<'a> {
                     let place = |member: &Member<'_>| member.address.and_then(|address| order.get(address));
                     members.sort_by_key(|member| place(member).copied().unwrap_or(usize::MAX));
                 }
-                let mut by_place: BTreeMap<Place<'_>, Vec<usize>> = BTreeMap::new();
-                for (nth, member) in members.iter().enumerate() {
-                    by_place.entry(place(member.locality)).or_default().push(nth);
-                }
+                let mut by_place = group_by_place(&members);
+                by_place.sort_by_key(|(at, _)| *at);
                 let mut groups: Vec<Group> = by_place
                     .into_iter()
                     .map(|(at, members)| Group {
@@ -338,6 +336,34 @@ impl<'a> Builder<'a> {
             })
             .collect()
     }
+}
+
+/// Indices of the members of each locality. Neighbours mostly share one, so names are compared only where it changes.
+fn group_by_place<'a>(members: &[Member<'a>]) -> Vec<(Place<'a>, Vec<usize>)> {
+    let mut groups: Vec<(Place<'a>, Vec<usize>)> = Vec::new();
+    let mut last: Option<(Option<&Locality>, usize)> = None;
+    for (nth, member) in members.iter().enumerate() {
+        let is_same = |other: Option<&Locality>| match (other, member.locality) {
+            (Some(a), Some(b)) => std::ptr::eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let group = match last {
+            Some((other, group)) if is_same(other) => group,
+            _ => {
+                let at = place(member.locality);
+                groups.iter().position(|(other, _)| *other == at).unwrap_or_else(|| {
+                    groups.push((at, Vec::new()));
+                    groups.len() - 1
+                })
+            }
+        };
+        last = Some((member.locality, group));
+        if let Some((_, indices)) = groups.get_mut(group) {
+            indices.push(nth);
+        }
+    }
+    groups
 }
 
 /// The same hosts with some of those that may be draining taken out of what counts: so many of each priority.
