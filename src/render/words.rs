@@ -136,7 +136,9 @@ pub(super) fn access_log(
     details: Option<&str>,
     termination: Option<&str>,
 ) -> String {
-    // A TCP proxy logs code 0, whatever the client read; details are the connection manager's.
-    let status = status.filter(|_| details.is_some()).unwrap_or_default();
+    // A TCP proxy logs code 0, whatever the client read; details are the connection manager's, which gives none with
+    // a filter that waits for its configuration.
+    let is_http = details.is_some() || flags == Some("NFCF");
+    let status = status.filter(|_| is_http).unwrap_or_default();
     format!("{status} {} {} {}", flags.unwrap_or("-"), details.unwrap_or("-"), termination.unwrap_or("-"))
 }

@@ -169,6 +169,7 @@ fn what_is_not_known_is_named_with_its_remedy() {
     let denied = OutcomeAnswer {
         status: Some(403),
         flags: Some("UAEX".to_owned()),
+        details: Some("ext_authz_denied".to_owned()),
         disposition: "filter_reply",
         explanation: "answered with 403 by a filter of this proxy; no upstream sees it".to_owned(),
         steps: steps.clone(),
