@@ -2,11 +2,12 @@
 
 use std::any::{Any as StdAny, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prost::bytes::Bytes;
 use regex::Regex;
 
+use super::listener::Place;
 use super::vhost::Domains;
 use crate::dump::RouteTable;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
@@ -24,6 +25,7 @@ pub(crate) struct Cache {
     regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
     tables: Mutex<HashMap<usize, Arc<RouteTable>>>,
     domains: Mutex<HashMap<usize, Arc<Domains>>>,
+    places: OnceLock<Vec<Place>>,
 }
 
 impl Cache {
@@ -37,6 +39,11 @@ impl Cache {
         let value = Arc::new(crate::dump::decode_any::<T>(any).map_err(|e| e.to_string())?);
         decoded.insert(key, (any.value.clone(), Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>));
         Ok(value)
+    }
+
+    /// Where listeners listen, found on first use.
+    pub(crate) fn places(&self, find: impl FnOnce() -> Vec<Place>) -> &[Place] {
+        self.places.get_or_init(find)
     }
 
     /// The table of a route configuration inside a decoded (and so kept) message.

@@ -35,8 +35,8 @@ const INBOUND_PORT: u16 = 15006;
 pub(crate) fn derive(cx: &Context<'_>, request: &Request) -> Derived {
     let (host, port) = target(request);
     let capture = |port: u16| {
-        listener::in_force(cx)
-            .find(|l| listener::is_bound(l.listener) && listener::addresses(l.listener).any(|a| a.port() == port))
+        let place = listener::places(cx).iter().find(|p| p.is_bound && p.addresses().any(|a| a.port() == port));
+        place.and_then(|place| place.accepting(cx))
     };
     // Only a proxy that connections are redirected to has these two; before Istio 1.3 there is one for both.
     let outbound = capture(OUTBOUND_PORT).filter(|l| l.listener.use_original_dst.is_some_and(|v| v.value));
@@ -173,11 +173,9 @@ fn vip_of_virtual_host(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
 /// The address of a listener of that port that leads to a cluster of the service.
 fn vip_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAddr, String, Origin)> {
     let namespace = namespace(cx);
-    for found in listener::in_force(cx) {
-        let Some(address) = listener::addresses(found.listener).find(|a| a.port() == port && !a.ip().is_unspecified())
-        else {
-            continue;
-        };
+    for place in listener::places(cx) {
+        let address = place.addresses().find(|a| a.port() == port && !a.ip().is_unspecified());
+        let Some((address, found)) = address.zip(place.accepting(cx)) else { continue };
         let chains = found.listener.filter_chains.iter().chain(&found.listener.default_filter_chain);
         let leads = chains
             .flat_map(|chain| names_of(cx, chain))
@@ -246,8 +244,7 @@ fn endpoint_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
             listener::tcp_address(endpoint.address.as_ref()?).filter(|a| a.port() == port)
         });
         // An address is the destination only if a listener takes it: else the service has a VIP that isn't shown.
-        let address =
-            address.filter(|to| listener::in_force(cx).any(|l| listener::addresses(l.listener).any(|a| a == *to)));
+        let address = address.filter(|to| listener::places(cx).iter().any(|p| p.addresses().any(|a| a == *to)));
         if let Some(to) = address {
             return Some((
                 to.ip(),
@@ -263,16 +260,15 @@ fn endpoint_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
 fn unused_address(cx: &Context<'_>, port: u16) -> IpAddr {
     (1..=254)
         .map(|last| IpAddr::from([198, 51, 100, last]))
-        .find(|ip| {
-            !listener::in_force(cx).any(|l| listener::addresses(l.listener).any(|a| a == SocketAddr::new(*ip, port)))
-        })
+        .find(|ip| !listener::places(cx).iter().any(|p| p.addresses().any(|a| a == SocketAddr::new(*ip, port))))
         .unwrap_or(IpAddr::from([198, 51, 100, 255]))
 }
 
 /// A gateway, a waypoint or a plain Envoy: the bound port decides.
 fn to_bound_port(cx: &Context<'_>, request: &Request, host: &str, port: u16) -> Derived {
     let ip = host.parse().ok().or_else(|| own_address(cx)).unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    let bound: Vec<Accepting<'_>> = listener::in_force(cx).filter(|l| listener::is_bound(l.listener)).collect();
+    let bound: Vec<Accepting<'_>> =
+        listener::places(cx).iter().filter(|p| p.is_bound).filter_map(|p| p.accepting(cx)).collect();
     let on = |port: u16| bound.iter().find(|l| listener::addresses(l.listener).any(|a| a.port() == port));
     let address_of = |found: &Accepting<'_>, port: u16| {
         let own = listener::addresses(found.listener)

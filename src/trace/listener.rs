@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use rayon::prelude::*;
+
 use super::context::Context;
 use super::outcome::{Disposition, Rejected, Step};
 use super::request::Request;
@@ -19,13 +21,79 @@ pub(crate) struct Accepting<'a> {
     pub(crate) listener: &'a Listener,
 }
 
-/// Every listener in force that can be decoded, in the order of the dump.
-pub(crate) fn in_force<'a>(cx: &Context<'a>) -> impl Iterator<Item = Accepting<'a>> + use<'a> {
-    cx.proxy
-        .listeners()
-        .iter()
-        .filter(|resource| resource.state.is_in_force())
-        .filter_map(|resource| resource.get().ok().map(|listener| Accepting { resource, listener }))
+/// Where a listener in force listens: read without decoding it, so that only the one that is wanted is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    nth: usize,
+    /// Addresses, each with whether an IPv6 wildcard takes IPv4, too.
+    addresses: Vec<(SocketAddr, bool)>,
+    /// Whether the kernel gives it connections.
+    pub(crate) is_bound: bool,
+}
+
+impl Place {
+    fn of(nth: usize, resource: &Resource<Listener>) -> Option<Self> {
+        let names = ["address", "additional_addresses", "bind_to_port", "deprecated_v1"];
+        let Ok([address, more, bound, deprecated]) = resource.pick(names) else { return Self::decoded(nth, resource) };
+        // The few members that place a listener, as a listener of their own.
+        let mut text = Vec::from(*b"{");
+        for (name, value) in names.iter().zip([address, more, bound, deprecated]) {
+            let Some(value) = value else { continue };
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            text.extend_from_slice(format!("\"{name}\":").as_bytes());
+            text.extend_from_slice(value);
+        }
+        text.push(b'}');
+        match crate::dump::decode::<Listener>(&text) {
+            Ok(listener) => Some(Self::at(nth, &listener)),
+            Err(_) => Self::decoded(nth, resource),
+        }
+    }
+
+    fn decoded(nth: usize, resource: &Resource<Listener>) -> Option<Self> {
+        resource.get().ok().map(|listener| Self::at(nth, listener))
+    }
+
+    fn at(nth: usize, listener: &Listener) -> Self {
+        let addresses = all_addresses(listener).filter_map(|a| Some((tcp_address(a)?, is_compatible(a)))).collect();
+        Self { nth, addresses, is_bound: is_bound(listener) }
+    }
+
+    /// Its TCP addresses, the additional ones too.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.addresses.iter().map(|(address, _)| *address)
+    }
+
+    /// Whether it takes connections to an address; an IPv6 wildcard may take those to `0.0.0.0`.
+    fn listens_on(&self, wanted: SocketAddr) -> bool {
+        self.addresses.iter().any(|(own, takes_v4)| {
+            *own == wanted
+                || *takes_v4
+                    && own.ip() == IpAddr::from([0_u16; 8])
+                    && wanted == SocketAddr::new(IpAddr::from([0, 0, 0, 0]), own.port())
+        })
+    }
+
+    /// The listener itself; `None` if it can't be decoded.
+    pub(crate) fn accepting<'a>(&self, cx: &Context<'a>) -> Option<Accepting<'a>> {
+        let resource = cx.proxy.listeners().get(self.nth)?;
+        resource.get().ok().map(|listener| Accepting { resource, listener })
+    }
+
+    fn name(&self, cx: &Context<'_>) -> String {
+        let name = cx.proxy.listeners().get(self.nth).map(|resource| resource.name.clone()).unwrap_or_default();
+        if name.is_empty() { self.addresses().next().map(|a| a.to_string()).unwrap_or_default() } else { name }
+    }
+}
+
+/// The places of all listeners in force, in the order of the dump.
+pub(crate) fn places<'a>(cx: &Context<'a>) -> &'a [Place] {
+    cx.cache.places(|| {
+        let listeners = cx.proxy.listeners().par_iter().enumerate();
+        listeners.filter(|(_, r)| r.state.is_in_force()).filter_map(|(nth, r)| Place::of(nth, r)).collect()
+    })
 }
 
 /// The bound listener that the kernel gives a connection to.
@@ -40,7 +108,7 @@ pub(crate) fn accept<'a>(
         Some(port) => SocketAddr::new(loopback(to.ip()), port),
         None => to,
     };
-    let bound = |address: SocketAddr| at(cx, address, |l| is_bound(l.listener));
+    let bound = |address: SocketAddr| at(cx, address, |place| place.is_bound);
     let found = bound(dialled).or_else(|| bound(wildcard(dialled)));
     if let Some(found) = found {
         let why = match request.redirected_to {
@@ -65,7 +133,7 @@ fn nobody(cx: &Context<'_>, walk: &mut Walk, dialled: SocketAddr) {
     let addresses = [dialled, wildcard(dialled)];
     let waiting = cx.proxy.listeners().iter().find(|resource| {
         matches!(resource.state, State::Warming | State::Error)
-            && resource.get().is_ok_and(|l| is_bound(l) && addresses.iter().any(|a| listens_on(l, *a)))
+            && Place::of(0, resource).is_some_and(|p| p.is_bound && addresses.iter().any(|a| p.listens_on(*a)))
     });
     if let Some(resource) = waiting {
         let error = resource.envelope().error.as_ref().map(|e| format!(": {}", e.details)).unwrap_or_default();
@@ -74,12 +142,9 @@ fn nobody(cx: &Context<'_>, walk: &mut Walk, dialled: SocketAddr) {
         walk.end(Disposition::NotInForce);
         return;
     }
-    let unbound = in_force(cx).find(|l| !is_bound(l.listener) && addresses.iter().any(|a| listens_on(l.listener, *a)));
+    let unbound = places(cx).iter().find(|p| !p.is_bound && addresses.iter().any(|a| p.listens_on(*a)));
     let rejected = unbound
-        .map(|l| Rejected {
-            name: l.resource.name.clone(),
-            because: "bind_to_port is false: only a hand-off reaches it".to_owned(),
-        })
+        .map(|l| Rejected { name: l.name(cx), because: "bind_to_port is false: only a hand-off reaches it".to_owned() })
         .into_iter()
         .collect();
     walk.step(
@@ -115,9 +180,9 @@ pub(crate) fn hand_off<'a>(
 }
 
 /// The listener of an address: its own, else an IPv6 wildcard that takes IPv4, too.
-fn at<'a>(cx: &Context<'a>, address: SocketAddr, allowed: impl Fn(&Accepting<'a>) -> bool) -> Option<Accepting<'a>> {
-    let own = in_force(cx).find(|l| allowed(l) && addresses(l.listener).any(|a| a == address));
-    own.or_else(|| in_force(cx).find(|l| allowed(l) && listens_on(l.listener, address)))
+fn at<'a>(cx: &Context<'a>, address: SocketAddr, allowed: impl Fn(&Place) -> bool) -> Option<Accepting<'a>> {
+    let own = places(cx).iter().find(|p| allowed(p) && p.addresses().any(|a| a == address));
+    own.or_else(|| places(cx).iter().find(|p| allowed(p) && p.listens_on(address)))?.accepting(cx)
 }
 
 /// An internal listener by name (semantics §2.2 step 4).
@@ -131,12 +196,14 @@ pub(crate) fn internal<'a>(cx: &Context<'a>, name: &str) -> Option<Accepting<'a>
 
 /// Listeners of another port on that address, and of that port on another: what one may have meant.
 fn near_port(cx: &Context<'_>, to: SocketAddr, from: &Accepting<'_>) -> Vec<Rejected> {
-    in_force(cx)
-        .filter(|l| !std::ptr::eq(l.resource, from.resource))
-        .filter_map(|l| {
-            let address = addresses(l.listener).find(|a| a.port() == to.port())?;
-            Some(Rejected { name: display_name(&l), because: format!("its address is {address}") })
+    let own = display_name(from);
+    places(cx)
+        .iter()
+        .filter_map(|place| {
+            let address = place.addresses().find(|a| a.port() == to.port())?;
+            Some(Rejected { name: place.name(cx), because: format!("its address is {address}") })
         })
+        .filter(|rejected| rejected.name != own)
         .take(2)
         .collect()
 }
@@ -162,19 +229,6 @@ fn address_text(listener: &Listener) -> String {
 pub(crate) fn is_bound(listener: &Listener) -> bool {
     let deprecated = listener.deprecated_v1.as_ref().and_then(|v1| v1.bind_to_port);
     listener.bind_to_port.or(deprecated).is_none_or(|v| v.value) && addresses(listener).next().is_some()
-}
-
-fn listens_on(listener: &Listener, wanted: SocketAddr) -> bool {
-    all_addresses(listener).any(|address| match tcp_address(address) {
-        Some(own) if own == wanted => true,
-        // `::` takes IPv4, too, if it isn't for IPv6 alone.
-        Some(own) => {
-            wanted == SocketAddr::new(IpAddr::from([0, 0, 0, 0]), own.port())
-                && own.ip() == IpAddr::from([0_u16; 8])
-                && is_compatible(address)
-        }
-        None => false,
-    })
 }
 
 fn is_compatible(address: &Address) -> bool {
