@@ -63,9 +63,19 @@ impl<'a> Table<'a> {
         for (nth, (cell, width)) in cells.zip(widths).enumerate() {
             out.push_str(cell);
             if nth != last {
-                out.extend(std::iter::repeat_n(' ', width + self.padding - measure(cell)));
+                pad(out, width + self.padding - measure(cell));
             }
         }
+    }
+}
+
+/// Adds spaces, many at a time: they are most of a wide table.
+fn pad(out: &mut String, mut count: usize) {
+    const SPACES: &str = "                                                                ";
+    while count > 0 {
+        let some = SPACES.get(..count).unwrap_or(SPACES);
+        out.push_str(some);
+        count -= some.len();
     }
 }
 
