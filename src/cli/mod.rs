@@ -1,7 +1,7 @@
 //! Arguments in, exit code out: one file a command.
 //!
 //! A command's doc comment is its help; its `run` function parses, calls the rooms to the left, renders, and says how
-//! it went. Errors are printed in one place ([`error`]). This room and `input` alone touch the terminal and
+//! it went. Errors are printed in one place (`error`). This room and `input` alone touch the terminal and
 //! the environment, and this one knows nothing of what the configuration means.
 
 mod completions;

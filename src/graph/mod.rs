@@ -1,6 +1,6 @@
 //! The resources of a proxy and what they refer to, as a graph.
 //!
-//! Takes a [`Proxy`], gives a [`Graph`]: a node for each listener, filter chain, route configuration, virtual host,
+//! Takes a [`Proxy`](crate::dump::Proxy), gives a [`Graph`]: a node for each listener, filter chain, route configuration, virtual host,
 //! route, cluster, load assignment, endpoint address, secret and ECDS filter, and an edge for each reference between
 //! them. What a reference means but the dump lacks is a node of its own. Nothing here knows of requests.
 //!

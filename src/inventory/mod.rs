@@ -1,7 +1,7 @@
 //! What a proxy holds: the summary, and the lists behind `proxy-config`.
 //!
 //! Takes a [`Proxy`](crate::dump::Proxy), gives plain data. Lists read narrow, borrowed views of the resources' text
-//! ([`view`]), in parallel, so that a table of listeners doesn't pay for what it doesn't show. Columns, order and
+//! (`view`), in parallel, so that a table of listeners doesn't pay for what it doesn't show. Columns, order and
 //! rules of cells are istioctl's (spec/istioctl.md §1); `render` lays them out.
 
 mod bootstrap;
