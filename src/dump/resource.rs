@@ -24,8 +24,9 @@ pub struct Resource<T> {
     /// Its list among those of the index, and its place in it.
     place: (usize, usize),
     parts: Parts,
-    envelope_data: OnceLock<Envelope>,
-    message: OnceLock<Result<T, DecodeError>>,
+    // Boxed: a dump has ten thousands of resources of which a question needs few, and these are large.
+    envelope_data: OnceLock<Box<Envelope>>,
+    message: OnceLock<Box<Result<T, DecodeError>>>,
     /// The text as v3 where it is of an older version, for views.
     lifted: OnceLock<Option<Vec<u8>>>,
 }
@@ -72,7 +73,7 @@ impl<T: Message> Resource<T> {
     ///
     /// When the text isn't JSON, or not of the message's shape.
     pub fn get(&self) -> Result<&T, &DecodeError> {
-        self.message.get_or_init(|| self.read()).as_ref()
+        self.message.get_or_init(|| Box::new(self.read())).as_ref().as_ref()
     }
 
     /// The same for one look at many: what isn't decoded yet isn't kept.
@@ -82,7 +83,7 @@ impl<T: Message> Resource<T> {
     /// As [`get`](Self::get).
     pub fn decode(&self) -> Result<Cow<'_, T>, DecodeError> {
         match self.message.get() {
-            Some(known) => known.as_ref().map(Cow::Borrowed).map_err(Clone::clone),
+            Some(known) => known.as_ref().as_ref().map(Cow::Borrowed).map_err(Clone::clone),
             None => self.read().map(Cow::Owned),
         }
     }
@@ -187,7 +188,7 @@ impl<T> Resource<T> {
                 // A listener's rejection stands beside its states, not in them.
                 envelope.error = read_envelope(self.document.text.scanner(entry.start, entry.end)).error;
             }
-            envelope
+            Box::new(envelope)
         })
     }
 }
