@@ -145,11 +145,15 @@ fn add_fields(request: &Request, headers: &mut Headers) {
     }
 }
 
-/// HTTP/2 clients may send a cookie in crumbs.
+/// HTTP/2 clients may send a cookie in crumbs; Envoy puts them together, and drops a cookie that stays empty.
 fn join_cookies(headers: &mut Headers) {
-    let crumbs: Vec<String> = headers.all("cookie").map(str::to_owned).collect();
-    if crumbs.len() > 1 {
-        headers.set("cookie", &crumbs.join("; "));
+    let joined = headers.all("cookie").fold(String::new(), |joined, crumb| {
+        if joined.is_empty() { crumb.to_owned() } else { format!("{joined}; {crumb}") }
+    });
+    if joined.is_empty() {
+        headers.remove("cookie");
+    } else {
+        headers.set("cookie", &joined);
     }
 }
 
@@ -170,4 +174,24 @@ pub(crate) fn upgrade(protocol: Protocol, headers: &Headers) -> Option<String> {
             .flat_map(|value| value.split(','))
             .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
     headers.get("upgrade").filter(|_| asks).filter(|upgrade| !upgrade.eq_ignore_ascii_case("h2c")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crumbs_make_one_cookie_and_an_empty_one_none() {
+        let cookie = |crumbs: &[&str]| {
+            let mut request = Request::get("/");
+            request.headers = crumbs.iter().map(|crumb| ("cookie".to_owned(), (*crumb).to_owned())).collect();
+            let mut headers = Headers::default();
+            http2(&request, &mut headers);
+            headers.get("cookie").map(str::to_owned)
+        };
+        assert_eq!(cookie(&["a=1", "b=2"]).as_deref(), Some("a=1; b=2"));
+        assert_eq!(cookie(&["", "b=2"]).as_deref(), Some("b=2"));
+        assert_eq!(cookie(&[""]), None);
+        assert_eq!(cookie(&[]), None);
+    }
 }
