@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use xdsight::dump::{Proxy, Resource};
+use xdsight::dump::{Proxy, Resource, State};
 use xdsight::input::{self, Limits};
 use xdsight::proto::Message;
 
@@ -57,6 +57,9 @@ fn load(path: &Path) -> Result<Proxy, String> {
 fn decode_all(proxy: &Proxy) -> Vec<String> {
     fn errors<T: Message>(resources: &[Resource<T>], out: &mut Vec<String>) {
         out.extend(resources.iter().filter(|r| r.has_body()).filter_map(|r| r.get().err()).map(ToString::to_string));
+        // Only a listener that was never accepted has no text of its own.
+        let bare = resources.iter().filter(|r| !r.has_body() && r.state != State::Error);
+        out.extend(bare.map(|r| format!("{:?}: no text of the resource was found", r.origin())));
     }
     let mut out = Vec::new();
     errors(proxy.listeners(), &mut out);

@@ -329,8 +329,10 @@ pub(super) fn resources<T>(document: &Arc<Document>, place: (usize, usize)) -> V
         Some(body_key) => {
             let mut body = None;
             let mut name = String::new();
+            let mut stands_bare = false;
             let _ = scanner.object(|scanner, key| {
                 let first = scanner.peek()?;
+                stands_bare |= !ENVELOPE.contains(&snake(&key).as_ref());
                 if snake(&key) == body_key && first == b'{' {
                     body = Some(scanner.pos());
                     return Err(ScanError::Enough);
@@ -342,6 +344,8 @@ pub(super) fn resources<T>(document: &Arc<Document>, place: (usize, usize)) -> V
                 }
                 scanner.skip().map(|_| ())
             });
+            // Envoy before 1.8 lists static resources without an envelope.
+            let body = body.or_else(|| (stands_bare && list.state == State::Static).then_some(entry.start));
             if let Some(body) = body {
                 let own = peek_name(scanner.at(body), kind);
                 if !own.is_empty() {
@@ -354,6 +358,9 @@ pub(super) fn resources<T>(document: &Arc<Document>, place: (usize, usize)) -> V
         None => vec![make(peek_name(scanner, kind), list.state, entry.start, Some(entry.start))],
     }
 }
+
+/// Members of a list's element besides the resource.
+const ENVELOPE: &[&str] = &["@type", "name", "version_info", "last_updated", "error_state", "client_status"];
 
 fn has_states(mut scanner: Scanner<'_>) -> bool {
     let mut found = false;
