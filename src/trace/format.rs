@@ -5,6 +5,17 @@ use super::walk::Walk;
 
 /// The text with its operators replaced; `None` where a value isn't known (named as missing).
 pub(crate) fn evaluate(walk: &mut Walk, text: &str, stream: &Stream) -> Option<String> {
+    match try_evaluate(text, stream) {
+        Ok(text) => Some(text),
+        Err(operator) => {
+            walk.missing(format!("the value of %{operator}%"));
+            None
+        }
+    }
+}
+
+/// The text with its operators replaced, or the first operator of which the value isn't known.
+pub(crate) fn try_evaluate<'a>(text: &'a str, stream: &Stream) -> Result<String, &'a str> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('%') {
@@ -24,15 +35,12 @@ pub(crate) fn evaluate(walk: &mut Walk, text: &str, stream: &Stream) -> Option<S
         let operator = after.get(..end).unwrap_or_default();
         match operator_value(operator, stream) {
             Some(value) => out.push_str(&value),
-            None => {
-                walk.missing(format!("the value of %{operator}%"));
-                return None;
-            }
+            None => return Err(operator),
         }
         rest = after.get(end + 1..).unwrap_or_default();
     }
     out.push_str(rest);
-    Some(out)
+    Ok(out)
 }
 
 /// The closing `%`, outside parentheses.

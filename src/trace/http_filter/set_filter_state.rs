@@ -9,6 +9,7 @@ use crate::proto::envoy::extensions::filters::http::set_filter_state::v3::Config
 use crate::proto::envoy::extensions::filters::network::set_filter_state::v3::Config as NetworkConfig;
 use crate::trace::context::{Context, Stream};
 use crate::trace::format;
+use crate::trace::matcher::metadata::is_set_elsewhere;
 use crate::trace::outcome::Step;
 use crate::trace::request::{Connection, Headers};
 use crate::trace::walk::Walk;
@@ -77,6 +78,10 @@ fn evaluate(walk: &mut Walk, name: &str, value: &FilterStateValue, stream: &Stre
             return None;
         }
     };
-    let text = format::evaluate(walk, text, stream)?;
+    // What depends on such a key says so itself; mostly nothing does (Istio keeps the proxy's own identity for telemetry).
+    let text = match is_set_elsewhere(key) {
+        true => format::try_evaluate(text, stream).ok()?,
+        false => format::evaluate(walk, text, stream)?,
+    };
     (!(text.is_empty() && value.skip_if_empty)).then(|| (key.clone(), text))
 }

@@ -111,9 +111,10 @@ pub(crate) fn filter_state_matches(
     }
 }
 
-/// Keys that Wasm modules and Istio's peer metadata filters set from what they learn at run time.
+/// Keys that Wasm modules and Istio's peer metadata filters set from what they learn at run time, and the one for the
+/// proxy's own identity, which stands in a certificate that the dump needn't hold.
 pub(crate) fn is_set_elsewhere(key: &str) -> bool {
-    key.starts_with("wasm.") || matches!(key, "downstream_peer" | "upstream_peer")
+    key.starts_with("wasm.") || matches!(key, "downstream_peer" | "upstream_peer" | "io.istio.local_principal")
 }
 
 /// Whether a path matcher takes a path, query and fragment left aside.
