@@ -58,7 +58,7 @@ pub enum Holds {
 /// What a modelled field holds, and whether it is a list; `name` is in either spelling.
 #[must_use]
 pub fn field(message: &str, name: &str) -> Option<(Holds, bool)> {
-    let field = table().messages.get(message)?.fields.get(name)?;
+    let field = table().message(message)?.fields.get(name)?;
     let holds = match &field.kind {
         Kind::Map(values) => values.message().map_or(Holds::Plain, Holds::Map),
         kind => kind.message().map_or(Holds::Plain, Holds::Message),
@@ -81,7 +81,7 @@ pub fn unmodelled_value(message: &str, json: &Value) -> Vec<Unmodelled> {
 
 fn walk<'de>(message: &str, json: impl Deserializer<'de>) -> Vec<Unmodelled> {
     let mut walk = Walk::default();
-    match table().messages.get(message) {
+    match table().message(message) {
         // A fault only ends the walk early.
         Some(message) => drop(Seed { shape: Shape::Message(message), walk: &mut walk }.deserialize(json)),
         None => walk.found(What::Type(message.to_owned())),
@@ -89,10 +89,22 @@ fn walk<'de>(message: &str, json: impl Deserializer<'de>) -> Vec<Unmodelled> {
     walk.found
 }
 
-/// All of `proto/`, by full name.
+/// All of `proto/`, by full name. What is asked for is prepared on the way: an answer needs a small part.
 struct Table {
-    messages: HashMap<String, Message>,
-    enums: HashMap<String, Enum>,
+    messages: HashMap<String, Entry<DescriptorProto, Message>>,
+    enums: HashMap<String, Entry<EnumDescriptorProto, Enum>>,
+}
+
+/// A descriptor, and what is made of it on first use.
+struct Entry<D, T> {
+    descriptor: D,
+    prepared: OnceLock<T>,
+}
+
+impl<D, T> Entry<D, T> {
+    fn of(descriptor: D) -> Self {
+        Self { descriptor, prepared: OnceLock::new() }
+    }
 }
 
 struct Message {
@@ -143,22 +155,51 @@ fn table() -> &'static Table {
         // build.rs has just encoded it, so it always decodes.
         let descriptors: FileDescriptorSet = prost::Message::decode(bytes).unwrap_or_default();
         let mut table = Table { messages: HashMap::new(), enums: HashMap::new() };
-        for file in &descriptors.file {
-            let package = file.package();
-            if package != "google.protobuf" {
-                file.message_type.iter().for_each(|message| table.add_message(package, message));
-                file.enum_type.iter().for_each(|each| table.add_enum(package, each));
-            }
+        for file in descriptors.file.into_iter().filter(|file| file.package() != "google.protobuf") {
+            let package = file.package().to_owned();
+            file.message_type.into_iter().for_each(|message| table.add_message(&package, message));
+            file.enum_type.into_iter().for_each(|each| table.add_enum(&package, each));
         }
         table
     })
 }
 
 impl Table {
-    fn add_message(&mut self, scope: &str, message: &DescriptorProto) {
+    fn add_message(&mut self, scope: &str, mut message: DescriptorProto) {
         let name = format!("{scope}.{}", message.name());
-        message.nested_type.iter().for_each(|nested| self.add_message(&name, nested));
-        message.enum_type.iter().for_each(|nested| self.add_enum(&name, nested));
+        let nested = std::mem::take(&mut message.nested_type);
+        for nested in nested {
+            // The entries of maps belong to their fields.
+            if is_entry(&nested) {
+                message.nested_type.push(nested);
+            } else {
+                self.add_message(&name, nested);
+            }
+        }
+        std::mem::take(&mut message.enum_type).into_iter().for_each(|nested| self.add_enum(&name, nested));
+        self.messages.insert(name, Entry::of(message));
+    }
+
+    fn add_enum(&mut self, scope: &str, each: EnumDescriptorProto) {
+        self.enums.insert(format!("{scope}.{}", each.name()), Entry::of(each));
+    }
+
+    fn message(&self, name: &str) -> Option<&Message> {
+        let entry = self.messages.get(name)?;
+        Some(entry.prepared.get_or_init(|| Message::of(name, &entry.descriptor)))
+    }
+
+    fn enumeration(&self, name: &str) -> Option<&Enum> {
+        let entry = self.enums.get(name)?;
+        Some(entry.prepared.get_or_init(|| {
+            let values = entry.descriptor.value.iter().map(|value| (value.name().to_owned(), value.number()));
+            Enum { name: name.to_owned(), values: values.collect() }
+        }))
+    }
+}
+
+impl Message {
+    fn of(name: &str, message: &DescriptorProto) -> Self {
         let mut fields = HashMap::new();
         for field in &message.field {
             let described = Field {
@@ -174,13 +215,7 @@ impl Table {
             .iter()
             .flat_map(|name| [(name.clone(), name.clone()), (lower_camel(name), name.clone())])
             .collect();
-        self.messages.insert(name.clone(), Message { name, fields, left_out });
-    }
-
-    fn add_enum(&mut self, scope: &str, each: &EnumDescriptorProto) {
-        let name = format!("{scope}.{}", each.name());
-        let values = each.value.iter().map(|value| (value.name().to_owned(), value.number())).collect();
-        self.enums.insert(name.clone(), Enum { name, values });
+        Self { name: name.to_owned(), fields, left_out }
     }
 }
 
@@ -273,8 +308,8 @@ impl Shape {
         match kind {
             Kind::Plain => Self::Plain,
             Kind::Any => Self::Any,
-            Kind::Message(name) => table().messages.get(name).map_or(Self::Plain, Self::Message),
-            Kind::Enum(name) => table().enums.get(name).map_or(Self::Plain, Self::Enum),
+            Kind::Message(name) => table().message(name).map_or(Self::Plain, Self::Message),
+            Kind::Enum(name) => table().enumeration(name).map_or(Self::Plain, Self::Enum),
             Kind::Map(values) => Self::Map(values),
         }
     }
@@ -432,7 +467,7 @@ fn any<'de, A: MapAccess<'de>>(mut map: A, walk: &mut Walk) -> Result<(), A::Err
     if name.starts_with("google.protobuf.") {
         return skip_rest(map);
     }
-    let Some(message) = table().messages.get(name) else {
+    let Some(message) = table().message(name) else {
         walk.found(What::Type(name.to_owned()));
         return skip_rest(map);
     };
@@ -453,7 +488,7 @@ fn typed_struct<'de, A: MapAccess<'de>>(mut map: A, walk: &mut Walk) -> Result<(
         }
     }
     let name = type_name(&url);
-    match table().messages.get(name) {
+    match table().message(name) {
         Some(message) => walk.inside(Part::Field("value"), |walk| {
             // Parsed JSON has no syntax to be at fault.
             drop(Seed { shape: Shape::Message(message), walk }.deserialize(&value));

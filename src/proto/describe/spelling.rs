@@ -25,7 +25,7 @@ const DATA: &[&str] = &[
 
 /// Rewrites the members' names of a message's JSON to `lowerCamelCase`; values stay as they are written.
 pub fn lower_camel_names(message: &str, json: &mut Value) {
-    match table().messages.get(message) {
+    match table().message(message) {
         Some(message) => rename(json, Shape::Message(message)),
         None => rename_unknown(json),
     }
@@ -52,7 +52,7 @@ fn rename(json: &mut Value, shape: Shape) {
 fn rename_any(json: &mut Value) {
     let type_url = json.get("@type").and_then(Value::as_str).unwrap_or_default();
     let name = type_url.rsplit('/').next().unwrap_or_default();
-    match table().messages.get(name) {
+    match table().message(name) {
         // Google's own have a JSON form that isn't made of fields.
         _ if name.starts_with("google.protobuf.") => {}
         Some(message) => rename(json, Shape::Message(message)),
