@@ -52,6 +52,7 @@ const MARKS: &[(&str, Sign)] = &[
     ("iddenEnvoyDeprecated", Sign::Legacy),
     ("\"config\"", Sign::LegacyConfig),
     ("\"regex\"", Sign::LegacyRegex),
+    ("\"ORIGINAL_DST_LB\"", Sign::Legacy),
     ("\"tls_context\"", Sign::Legacy),
     ("\"tlsContext\"", Sign::Legacy),
     ("\"hosts\"", Sign::Legacy),
