@@ -14,7 +14,9 @@ use super::origin::Origin;
 use super::resource::Resource;
 use super::scan::{ScanError, text};
 use super::text::Document;
+use super::unmodelled;
 
+use crate::proto::describe::Unmodelled;
 use crate::proto::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 
 /// A route configuration and its virtual hosts.
@@ -24,6 +26,8 @@ pub struct RouteTable {
     pub config: RouteConfiguration,
     /// Virtual hosts in the order of the file.
     pub virtual_hosts: Vec<VirtualHostEntry>,
+    /// What of the configuration isn't modelled, but for that of its virtual hosts.
+    pub(crate) unmodelled: Vec<Unmodelled>,
 }
 
 /// A virtual host: name and domains, and the rest on demand.
@@ -109,7 +113,7 @@ impl RouteTable {
     pub fn of(mut config: RouteConfiguration) -> Self {
         let virtual_hosts =
             std::mem::take(&mut config.virtual_hosts).into_iter().map(VirtualHostEntry::decoded).collect();
-        Self { config, virtual_hosts }
+        Self { config, virtual_hosts, unmodelled: Vec::new() }
     }
 
     /// The table of a resource: its virtual hosts are found, not decoded.
@@ -150,7 +154,8 @@ impl RouteTable {
             .with_min_len(64)
             .map(|(nth, range)| entry(Place { document: Arc::clone(document), range, list: Arc::clone(&list), nth }))
             .collect();
-        Ok(Self { config, virtual_hosts })
+        let unmodelled = unmodelled::undecided("envoy.config.route.v3.RouteConfiguration", &shell);
+        Ok(Self { config, virtual_hosts, unmodelled })
     }
 }
 

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::marks::Marks;
 use super::origin::Origin;
 use super::resource::Resource;
+use super::route_table::VirtualHostEntry;
 use super::{Proxy, legacy};
 use crate::proto::describe::{self, What};
 
@@ -84,21 +85,47 @@ impl Unmodelled {
     }
 }
 
-fn find(message: &str, json: &[u8]) -> Found {
-    let mut unmodelled = describe::unmodelled(message, json);
-    // Most resources are of v3 and all known: whether one is older is only asked where there is a reason.
-    let is_clean = unmodelled.iter().all(|part| part.path == ".@type" || matches!(part.what, What::LeftOut(_)));
-    if !is_clean && Marks::of(json).legacy {
-        let Ok(mut value) = serde_json::from_slice(json) else { return Found::new() };
-        legacy::lift(&mut value, message);
-        unmodelled = describe::unmodelled_value(message, &value);
+impl<T> Resource<T> {
+    /// Fields and enum values of the resource that aren't modelled, in the order of the text; what decides nothing is
+    /// left out, and so are types, which whoever decodes them knows about.
+    pub(crate) fn unmodelled(&self) -> Vec<describe::Unmodelled> {
+        undecided(self.kind().message(), self.raw())
     }
+}
+
+impl VirtualHostEntry {
+    /// As [`Resource::unmodelled`]; empty for one that came decoded, which is a part of another resource.
+    pub(crate) fn unmodelled(&self) -> Vec<describe::Unmodelled> {
+        undecided("envoy.config.route.v3.VirtualHost", self.raw())
+    }
+}
+
+/// What an answer may depend on and doesn't take into account.
+pub(super) fn undecided(message: &str, json: &[u8]) -> Vec<describe::Unmodelled> {
+    let mut parts = parts(message, json);
+    parts.retain(|part| matches!(part.what, What::Field(_) | What::EnumValue(..)));
+    parts
+}
+
+fn find(message: &str, json: &[u8]) -> Found {
     let mut found = Found::new();
-    for part in unmodelled {
+    for part in parts(message, json) {
         // A resource is an `Any` itself; its type is known.
         if !part.path.ends_with(".@type") {
             found.entry(part.what).or_insert((0, part.path)).0 += 1;
         }
     }
     found
+}
+
+fn parts(message: &str, json: &[u8]) -> Vec<describe::Unmodelled> {
+    let mut unmodelled = describe::unmodelled(message, json);
+    // Most resources are of v3 and all known: whether one is older is only asked where there is a reason.
+    let is_clean = unmodelled.iter().all(|part| part.path == ".@type" || matches!(part.what, What::LeftOut(_)));
+    if !is_clean && Marks::of(json).legacy {
+        let Ok(mut value) = serde_json::from_slice(json) else { return Vec::new() };
+        legacy::lift(&mut value, message);
+        unmodelled = describe::unmodelled_value(message, &value);
+    }
+    unmodelled
 }

@@ -25,6 +25,12 @@ pub struct TraceAnswer {
     /// What would settle it, one text for each kind of lack.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settle: Vec<&'static str>,
+    /// For each of `unknown` the assumptions of which any one would settle it, as `KEY=ANSWER`.
+    #[serde(skip_serializing_if = "no_assumption")]
+    pub assume: Vec<Vec<String>>,
+    /// What was taken for granted, as `KEY=ANSWER`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
     /// Of a request that isn't delivered on some way: everything that refuses it, where that is more than one thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<StepAnswer>,
@@ -162,6 +168,10 @@ pub struct RejectedAnswer {
     pub because: String,
 }
 
+fn no_assumption(assume: &[Vec<String>]) -> bool {
+    assume.iter().all(Vec::is_empty)
+}
+
 impl TraceAnswer {
     const SCHEMA: &str = "xdsight.trace/1";
 
@@ -189,7 +199,9 @@ impl TraceAnswer {
             request: None,
             outcomes,
             settle: words::settle(&trace.unknown),
-            unknown: trace.unknown.clone(),
+            unknown: trace.unknown.iter().map(|unknown| unknown.what.clone()).collect(),
+            assume: trace.unknown.iter().map(|unknown| unknown.assume.clone()).collect(),
+            assumed: trace.assumed.clone(),
             obstacles: Vec::new(),
             error: None,
         }
@@ -205,6 +217,8 @@ impl TraceAnswer {
             outcomes: Vec::new(),
             unknown: Vec::new(),
             settle: Vec::new(),
+            assume: Vec::new(),
+            assumed: Vec::new(),
             obstacles: Vec::new(),
             error: Some(error),
         }

@@ -26,6 +26,10 @@ pub fn trace(answer: &TraceAnswer) -> String {
     let groups = group(&answer.outcomes);
     let all: Vec<&OutcomeAnswer> = answer.outcomes.iter().collect();
     let shared = shared_steps(&all);
+    if !answer.assumed.is_empty() {
+        Flow::new(&mut out, 2).text(NOTE, &format!("Assuming {}", answer.assumed.join(", "))).end();
+        out.push('\n');
+    }
     let layout = Layout::of(&answer.outcomes);
     for step in first(&all).iter().take(shared) {
         layout.step(&mut out, step);
@@ -259,6 +263,18 @@ fn share_line(out: &mut String, members: &[&OutcomeAnswer]) {
     Flow::new(out, 2).text(HEAD, &share).end();
 }
 
+/// What to add to the command to settle an unknown: `take one for granted: --assume lua=continue or lua=403`.
+fn options(what: &str, assume: &[String]) -> Option<String> {
+    let (first, rest) = assume.split_first()?;
+    let own_words = first.strip_prefix(what).and_then(|rest| rest.strip_prefix('='));
+    if let Some(answer) = own_words {
+        let answers: Vec<&str> = rest.iter().filter_map(|other| other.rsplit('=').next()).collect();
+        let others = if answers.is_empty() { String::new() } else { format!(" (or {})", answers.join(", ")) };
+        return Some(format!("--assume 'this text={answer}'{others}"));
+    }
+    Some(format!("--assume {}", assume.join(" or ")))
+}
+
 /// The outcome in words, the access log's view, and what the upstream reads.
 fn ending(out: &mut String, members: &[&OutcomeAnswer], request: Option<&RequestAnswer>) {
     let Some(outcome) = members.first() else { return };
@@ -313,8 +329,11 @@ fn lacks(out: &mut String, answer: &TraceAnswer) {
     }
     out.push('\n');
     Flow::new(out, 2).text(NOTE, "Not known from this input:").end();
-    for reason in &answer.unknown {
-        Flow::new(out, 4).label(2, NOTE, "?").text(PLAIN, reason).end();
+    for (nth, what) in answer.unknown.iter().enumerate() {
+        Flow::new(out, 4).label(2, NOTE, "?").text(PLAIN, what).end();
+        if let Some(options) = answer.assume.get(nth).and_then(|assume| options(what, assume)) {
+            Flow::new(out, 6).label(4, FAINT, "→").text(FAINT, &options).end();
+        }
     }
     for settle in &answer.settle {
         Flow::new(out, 4).label(2, FAINT, "→").text(FAINT, settle).end();

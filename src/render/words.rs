@@ -1,6 +1,6 @@
 //! Outcomes in plain words.
 
-use crate::trace::{Disposition, Outcome};
+use crate::trace::{Disposition, Outcome, Unknown};
 
 /// Stable name of a disposition, as it stands in JSON.
 pub(super) fn disposition(disposition: Option<Disposition>) -> &'static str {
@@ -69,6 +69,12 @@ pub(super) fn explain(outcome: &Outcome) -> String {
             "the connection is closed: an authorization policy denies it".to_owned()
         }
         Some(Disposition::RbacDenied) => format!("denied{with_status} by an authorization policy"),
+        Some(Disposition::AuthnDenied) if outcome.details.as_deref() == Some("ext_authz_denied") => {
+            format!("denied{with_status} by the authorization server")
+        }
+        Some(Disposition::AuthnDenied) if outcome.details.as_deref() == Some("ext_authz_error") => {
+            format!("denied{with_status}: the authorization server couldn't be asked")
+        }
         Some(Disposition::AuthnDenied) => format!("denied{with_status}: the client doesn't prove who it is"),
         Some(Disposition::FilterReply) => {
             format!("answered{with_status} by a filter of this proxy; no upstream sees it")
@@ -91,7 +97,10 @@ pub(super) fn explain(outcome: &Outcome) -> String {
         Some(Disposition::PassthroughOriginalDst) => {
             format!("passed on to where the client was going: {host}, by cluster {in_cluster}")
         }
-        Some(Disposition::Endpoint) => format!("delivered to {host}{cluster}"),
+        Some(Disposition::Endpoint) => match outcome.status {
+            Some(status @ 400..) => format!("delivered to {host}{cluster}, which answers {status}"),
+            _ => format!("delivered to {host}{cluster}"),
+        },
         Some(Disposition::Loop) => "caught in a loop: the request comes back to a listener it has passed".to_owned(),
         Some(Disposition::NotInForce) => {
             "not served: the configuration that would serve it is there, but warming or rejected".to_owned()
@@ -123,8 +132,8 @@ const SETTLE: &[(&[&str], &str)] = &[
     (&["vhds", "on demand"], "capture the dump again after a request for that host: it is loaded on demand"),
 ];
 
-pub(super) fn settle(unknown: &[String]) -> Vec<&'static str> {
-    let reasons: Vec<String> = unknown.iter().map(|reason| reason.to_lowercase()).collect();
+pub(super) fn settle(unknown: &[Unknown]) -> Vec<&'static str> {
+    let reasons: Vec<String> = unknown.iter().map(|unknown| unknown.what.to_lowercase()).collect();
     let applies = |words: &[&str]| reasons.iter().any(|reason| words.iter().any(|word| reason.contains(word)));
     SETTLE.iter().filter(|(words, _)| applies(words)).map(|(_, what)| *what).collect()
 }

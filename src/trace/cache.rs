@@ -10,6 +10,7 @@ use regex::Regex;
 use super::listener::Place;
 use super::vhost::Domains;
 use crate::dump::RouteTable;
+use crate::proto::describe::Unmodelled;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::{Any, Message};
 
@@ -25,6 +26,7 @@ pub(crate) struct Cache {
     regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
     tables: Mutex<HashMap<usize, Arc<RouteTable>>>,
     domains: Mutex<HashMap<usize, Arc<Domains>>>,
+    unmodelled: Mutex<HashMap<usize, Arc<[Unmodelled]>>>,
     places: OnceLock<Vec<Place>>,
 }
 
@@ -44,6 +46,12 @@ impl Cache {
     /// Where listeners listen, found on first use.
     pub(crate) fn places(&self, find: impl FnOnce() -> Vec<Place>) -> &[Place] {
         self.places.get_or_init(find)
+    }
+
+    /// What isn't modelled of something of the proxy's, by its place in memory.
+    pub(crate) fn unmodelled(&self, key: usize, find: impl FnOnce() -> Vec<Unmodelled>) -> Arc<[Unmodelled]> {
+        let mut unmodelled = self.unmodelled.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(unmodelled.entry(key).or_insert_with(|| find().into()))
     }
 
     /// The table of a route configuration inside a decoded (and so kept) message.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::assume::Assumptions;
 use super::cache::Cache;
 use super::request::{Connection, Headers};
 use crate::dump::{Proxy, Version};
@@ -17,9 +18,15 @@ use crate::proto::envoy::config::route::v3::{Route, RouteConfiguration, VirtualH
 pub(crate) struct Context<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) cache: &'a Cache,
+    pub(crate) assumptions: &'a Assumptions,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// A runtime value: the one that is assumed, else what the input tells.
+    pub(crate) fn runtime(&self, key: &str) -> Option<&'a serde_json::Value> {
+        self.assumptions.runtime(key).or_else(|| self.proxy.runtime(key))
+    }
+
     /// Whether the proxy's Envoy is at least `major.minor`; a dump that doesn't say is taken for a current one.
     pub(crate) fn is_at_least(&self, minor: u32) -> bool {
         self.proxy.envoy_version().is_none_or(|version| version >= Version { major: 1, minor, patch: 0 })
@@ -27,7 +34,7 @@ impl Context<'_> {
 
     /// A feature guard of `layered_runtime` or `/runtime`, or its default.
     pub(crate) fn guard(&self, key: &str, default: bool) -> bool {
-        match self.proxy.runtime(key) {
+        match self.runtime(key) {
             Some(serde_json::Value::Bool(value)) => *value,
             Some(serde_json::Value::String(text)) => text.eq_ignore_ascii_case("true"),
             Some(_) | None => default,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::action;
+use super::assume::Upstream;
 use super::cluster::{self, Balance, HostAddress, Selection};
 use super::codec;
 use super::context::{Selected, Stream};
@@ -17,7 +18,8 @@ use super::request::{Connection, Headers, Protocol};
 use super::route;
 use super::route_config::{self, Located};
 use super::tcp;
-use super::upstream;
+use super::unmodelled;
+use super::upstream::{self, Attempt};
 use super::vhost;
 use super::walk::Walk;
 use crate::dump::Origin;
@@ -266,6 +268,7 @@ fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>
         return selected;
     };
     walk.outcome.vhost = Some(entry.name.clone()).filter(|name| !name.is_empty());
+    unmodelled::in_virtual_host(&hop.cx, walk, entry, |path| unmodelled::element(path, ".routes").is_none());
     let vhost: &VirtualHost = match entry.get() {
         Ok(vhost) => vhost,
         Err(error) => {
@@ -290,6 +293,11 @@ fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>
         return selected;
     }
     let choice = route::choose(&hop.cx, walk, table.config(), vhost, stream);
+    let last = choice.position.parse::<usize>().unwrap_or(usize::MAX);
+    unmodelled::in_virtual_host(&hop.cx, walk, entry, |path| {
+        // What the routes before it ask for decides that they weren't chosen.
+        unmodelled::element(path, ".routes").is_some_and(|nth| nth == last || nth < last && path.contains(".match."))
+    });
     let rejected = choice.passed.rejected(stream);
     let Some(chosen) = choice.route else {
         let why = format!("none of its routes takes {} {}", stream.headers.method(), stream.headers.path());
@@ -495,7 +503,7 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             walk.outcome.upstream_host.clone_from(&failure.host);
             let mut flags = failure.flags.clone();
             if failure.retriable {
-                flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name));
+                flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::NotConnected));
             }
             let disposition = if name == "BlackHoleCluster" { Disposition::BlackHole } else { failure.disposition };
             let reply = LocalReply {
@@ -510,7 +518,7 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             return;
         }
     };
-    walk.outcome.cluster = Some(name);
+    walk.outcome.cluster = Some(name.clone());
     walk.outcome.upstream_host = upstream::shown(&host.address);
     let before = stream.headers.clone();
     action::rewrite(&hop.cx, walk, action, selected, &host.hostname, stream);
@@ -530,9 +538,28 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
         }
         return;
     }
+    if walk.upstream() == Some(Upstream::Reset) {
+        let mut flags = vec!["UC"];
+        flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::Reset));
+        let reply = LocalReply {
+            status: 503,
+            flags,
+            details: "upstream_reset_before_response_started".to_owned(),
+            disposition: Disposition::ConnectFailure,
+            location: None,
+            why: "the upstream is assumed to close the connection before it answers".to_owned(),
+        };
+        local_reply(walk, stream, reply);
+        return;
+    }
     let upgrade = codec::upgrade(hop.bytes.request().protocol, &stream.headers);
     let is_connect = stream.headers.method() == "CONNECT";
     walk.outcome.status = Some(if upgrade.is_some() && !is_connect { 101 } else { 200 });
+    if let Some(Upstream::Status(status)) = walk.upstream() {
+        walk.outcome.status = Some(status);
+        let flag = upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::Answered(status));
+        walk.outcome.flags.extend(flag);
+    }
     if !is_connect {
         walk.outcome.upstream_path = stream.headers.get(":path").map(str::to_owned);
         walk.outcome.upstream_authority = Some(stream.headers.authority().to_owned());

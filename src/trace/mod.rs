@@ -6,6 +6,7 @@
 //! endpoint.
 
 mod action;
+mod assume;
 mod cache;
 mod cluster;
 mod codec;
@@ -33,11 +34,13 @@ mod route_config;
 mod session;
 mod tcp;
 mod tracer;
+mod unmodelled;
 mod upstream;
 mod vhost;
 mod walk;
 
-pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace};
+pub use assume::{AssumeError, Assumptions, Upstream};
+pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace, Unknown};
 pub use request::{
     ClientCertificate, ClientTls, Connection, Direction, Headers, Protocol, ProxyHeader, Request, path_only,
 };

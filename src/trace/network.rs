@@ -10,6 +10,7 @@ use super::network_filter::{self, Denial};
 use super::outcome::{Disposition, Step};
 use super::request::{ClientTls, Connection, Protocol, Request};
 use super::session::Session;
+use super::unmodelled;
 use super::walk::Walk;
 use super::{http, http_filter, tcp};
 use crate::dump::{Origin, type_of};
@@ -93,12 +94,22 @@ pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: C
 }
 
 fn serve(hop: &Hop<'_>, walk: &mut Walk, found: Accepting<'_>, mut connection: Connection) {
-    let Some(chosen) = filter_chain::choose(&hop.cx, walk, &found, &connection) else { return };
+    let chosen = filter_chain::choose(&hop.cx, walk, &found, &connection);
+    unmodelled::in_resource(&hop.cx, walk, found.resource, |path| decides(path, chosen.as_ref()));
+    let Some(chosen) = chosen else { return };
     let origin = found.resource.origin().within(&chosen.path);
     if !handshake(hop, walk, chosen.chain, &origin, &mut connection) {
         return;
     }
     run_filters(hop, walk, &found, &chosen, origin, connection);
+}
+
+/// Whether what stands at a path of a listener takes part in what becomes of a connection in a chain.
+fn decides(path: &str, chosen: Option<&Chosen<'_>>) -> bool {
+    let is_in_chain = path.starts_with(".filter_chains[") || path.starts_with(".default_filter_chain");
+    let is_in_this = chosen.is_some_and(|chosen| path.strip_prefix(&chosen.path).is_some_and(|p| p.starts_with('.')));
+    // What other chains ask for decides that they weren't chosen.
+    !is_in_chain || is_in_this || path.contains(".filter_chain_match.")
 }
 
 /// TLS between client and chain; `false` ends the connection.

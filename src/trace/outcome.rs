@@ -1,6 +1,7 @@
 //! Where a request ends: the closed set of outcomes of a trace, and the steps that led there.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::dump::Origin;
 
@@ -12,10 +13,27 @@ pub struct Trace {
     /// One per distinct outcome, the most probable first; exactly one when certain.
     pub branches: Vec<Branch>,
     /// What the input doesn't hold, each with the reason; empty when the set of outcomes is certain.
-    pub unknown: Vec<String>,
+    pub unknown: Vec<Unknown>,
+    /// What was taken for granted where the input doesn't say, as `KEY=ANSWER`.
+    pub assumed: Vec<String>,
     /// Of a request that isn't delivered on some way: every setting that refuses it, in the order met. The first is
     /// the one that decides; the others would, were those before them mended.
     pub obstacles: Vec<Step>,
+}
+
+/// Something that the input doesn't say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unknown {
+    /// What it is, and why it isn't known.
+    pub what: String,
+    /// Assumptions of which each would settle it ([`Assumptions::add`](super::Assumptions::add)); empty if none can.
+    pub assume: Vec<String>,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
 }
 
 /// One possible way of a request.

@@ -203,11 +203,6 @@ pub(crate) fn mismatch<'a>(
             return Some(Mismatch::Connect);
         }
     }
-    if let Some(share) = &criteria.runtime_fraction
-        && !fraction::runtime_fraction(cx, walk, share)
-    {
-        return Some(Mismatch::Fraction);
-    }
     if !path_matches(cx, walk, config, criteria, stream.headers.path()) {
         return Some(Mismatch::Path(criteria));
     }
@@ -237,6 +232,12 @@ pub(crate) fn mismatch<'a>(
     }
     if criteria.filter_state.iter().any(|m| !metadata::filter_state_matches(cx, walk, m, stream.filter_state(&m.key))) {
         return Some(Mismatch::FilterState);
+    }
+    // Last, so that chance decides for those requests only that everything else lets through.
+    if let Some(share) = &criteria.runtime_fraction
+        && !fraction::runtime_fraction(cx, walk, share)
+    {
+        return Some(Mismatch::Fraction);
     }
     None
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::context::{Context, Stream};
 use super::outcome::Step;
 use super::path::port_start;
+use super::unmodelled;
 use super::walk::Walk;
 use crate::dump::{Kind, Origin, RouteTable, State, VirtualHostEntry};
 use crate::proto::envoy::config::route::v3::scoped_route_configuration::key::fragment::Type as FragmentValue;
@@ -131,6 +132,7 @@ fn by_name<'a>(cx: &Context<'a>, walk: &mut Walk, name: &str, why: &str) -> Loca
     match table {
         Ok(table) => {
             let step = Step::new("route configuration", shown(name), why).at(Some(resource.origin()));
+            unmodelled::in_routes(walk, table, &resource.origin());
             Located::Table(Box::new(Table { routes: Routes::OfProxy(table), origin: resource.origin(), step }))
         }
         Err(error) => {

@@ -1,5 +1,8 @@
 //! The entry to the tracer: one proxy, many requests.
 
+use std::sync::Arc;
+
+use super::assume::Assumptions;
 use super::cache::Cache;
 use super::context::Context;
 use super::destination;
@@ -8,7 +11,7 @@ use super::network::{self, Hop};
 use super::outcome::{Branch, Disposition, Step, Trace};
 use super::request::Request;
 use super::session::Session;
-use super::walk::{Walk, explore};
+use super::walk::{Explored, Walk, explore};
 use crate::dump::Proxy;
 
 /// Traces requests through one proxy. What is decoded and compiled for one is kept for the next; rate limits count the
@@ -17,13 +20,21 @@ pub struct Tracer<'a> {
     proxy: &'a Proxy,
     cache: Cache,
     session: Session,
+    assumptions: Arc<Assumptions>,
 }
 
 impl<'a> Tracer<'a> {
     /// A tracer of a proxy just started: no tokens used, no host ejected.
     #[must_use]
     pub fn new(proxy: &'a Proxy) -> Self {
-        Self { proxy, cache: Cache::default(), session: Session::default() }
+        Self { proxy, cache: Cache::default(), session: Session::default(), assumptions: Arc::default() }
+    }
+
+    /// The same tracer with answers to what the proxy's files don't tell.
+    #[must_use]
+    pub fn assuming(mut self, assumptions: Assumptions) -> Self {
+        self.assumptions = Arc::new(assumptions);
+        self
     }
 
     /// Every outcome held possible for a request, and the way to each.
@@ -31,7 +42,7 @@ impl<'a> Tracer<'a> {
     /// A request without `connect` gets a destination derived from its authority and the proxy's configuration; the
     /// first step says how.
     pub fn trace(&self, request: &Request) -> Trace {
-        let cx = Context { proxy: self.proxy, cache: &self.cache };
+        let cx = Context { proxy: self.proxy, cache: &self.cache, assumptions: &self.assumptions };
         let derived = request.connect.is_none().then(|| destination::derive(&cx, request));
         let (request, steps, stands_for) = match derived {
             Some(derived) => (derived.request, derived.steps, derived.stands_for),
@@ -55,21 +66,22 @@ impl<'a> Tracer<'a> {
                 walk.missing(format!("the address of {host}: give it with --to ADDRESS:PORT"));
             }
         };
-        let (branches, unknown) = explore(|walk| {
+        let Explored { branches, unknown, assumed } = explore(&self.assumptions, |walk| {
             follow(walk);
             taken.push(std::mem::take(&mut walk.consumed));
         });
         self.session.keep(&taken);
         let is_delivered = |branch: &Branch| branch.outcome.disposition.is_some_and(Disposition::is_delivered);
-        let obstacles = if branches.iter().all(is_delivered) { Vec::new() } else { obstacles(follow) };
-        Trace { id: request.id.clone(), branches, unknown, obstacles }
+        let obstacles =
+            if branches.iter().all(is_delivered) { Vec::new() } else { obstacles(&self.assumptions, follow) };
+        Trace { id: request.id.clone(), branches, unknown, assumed, obstacles }
     }
 }
 
 /// Walks once more past everything that refuses the request, and gives what did.
-fn obstacles(follow: impl Fn(&mut Walk)) -> Vec<Step> {
+fn obstacles(assumptions: &Arc<Assumptions>, follow: impl Fn(&mut Walk)) -> Vec<Step> {
     let mut all: Vec<Step> = Vec::new();
-    let _ = explore(|walk| {
+    let _ = explore(assumptions, |walk| {
         walk.goes_on = true;
         follow(walk);
         if !walk.outcome.disposition.is_some_and(Disposition::is_delivered) {

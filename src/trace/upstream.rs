@@ -74,22 +74,46 @@ pub(crate) fn speaks_http2(cx: &Context<'_>, cluster: &str, downstream_is_http2:
     }
 }
 
-/// What the log adds about retries when a connection fails for good: that they are used up, or that the circuit breaker
-/// allows none.
+/// How an attempt to reach the upstream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// There was no connection.
+    NotConnected,
+    /// The connection ended before an answer.
+    Reset,
+    /// The upstream answered with that status.
+    Answered(u16),
+}
+
+/// What the log adds about retries when every attempt ends in the same way: that they are used up, or that the circuit
+/// breaker allows none.
 pub(crate) fn flag_of_retries(
     cx: &Context<'_>,
     action: &RouteAction,
     selected: &Selected<'_>,
     cluster: &str,
+    attempt: Attempt,
 ) -> Option<&'static str> {
     let policy: Option<&RetryPolicy> =
         action.retry_policy.as_ref().or_else(|| selected.vhost.and_then(|vhost| vhost.retry_policy.as_ref()));
     let policy = policy?;
-    let covers = policy
-        .retry_on
-        .split(',')
-        .any(|on| matches!(on.trim(), "5xx" | "gateway-error" | "connect-failure" | "reset" | "reset-before-request"));
+    let covers = policy.retry_on.split(',').any(|on| covers(on.trim(), policy, attempt));
     let priority = RoutingPriority::try_from(action.priority).unwrap_or_default();
     let retries = covers && policy.num_retries.is_none_or(|n| n.value > 0);
     retries.then(|| if allows_retry(cx, cluster, priority) { "URX" } else { "UO" })
+}
+
+/// Whether a condition of `retry_on` takes an attempt for failed.
+fn covers(on: &str, policy: &RetryPolicy, attempt: Attempt) -> bool {
+    match (on, attempt) {
+        ("5xx" | "reset" | "gateway-error", Attempt::NotConnected | Attempt::Reset)
+        | ("connect-failure" | "reset-before-request", Attempt::NotConnected) => true,
+        ("5xx", Attempt::Answered(status)) => (500..600).contains(&status),
+        ("gateway-error", Attempt::Answered(status)) => (502..=504).contains(&status),
+        ("retriable-4xx", Attempt::Answered(status)) => status == 409,
+        ("retriable-status-codes", Attempt::Answered(status)) => {
+            policy.retriable_status_codes.contains(&u32::from(status))
+        }
+        _ => false,
+    }
 }

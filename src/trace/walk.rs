@@ -6,8 +6,10 @@
 //! with every combination of answers, so no code has to carry sets around.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::outcome::{Branch, Disposition, Outcome, Step};
+use super::assume::{Assumptions, Question, Upstream};
+use super::outcome::{Branch, Disposition, Outcome, Step, Unknown};
 
 /// Most walks per request: beyond it the rest is reported as unknown rather than left out silently.
 pub(crate) const MAX_WALKS: usize = 20_000;
@@ -19,10 +21,13 @@ pub(crate) struct Walk {
     taken: Vec<Taken>,
     share: Option<f64>,
     answers: BTreeMap<String, usize>,
+    assumptions: Arc<Assumptions>,
     /// Decisions so far.
     pub(crate) steps: Vec<Step>,
     /// What was missing so far.
-    pub(crate) unknown: BTreeSet<String>,
+    pub(crate) unknown: BTreeSet<Unknown>,
+    /// Keys of the assumptions that were asked for.
+    assumed: BTreeSet<String>,
     /// The end, filled in on the way.
     pub(crate) outcome: Outcome,
     /// Whether what refuses the request is only noted, so that what comes after it is seen, too.
@@ -33,6 +38,15 @@ pub(crate) struct Walk {
     pub(crate) consumed: BTreeMap<String, u64>,
 }
 
+/// What a filter that isn't followed does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opaque {
+    /// It lets the request pass as it is.
+    Passes,
+    /// It answers with that HTTP status.
+    Replies(u16),
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Taken {
     picked: usize,
@@ -40,8 +54,8 @@ struct Taken {
 }
 
 impl Walk {
-    fn new(script: Vec<usize>) -> Self {
-        Self { script, share: Some(1.0), ..Self::default() }
+    fn new(script: Vec<usize>, assumptions: &Arc<Assumptions>) -> Self {
+        Self { script, share: Some(1.0), assumptions: Arc::clone(assumptions), ..Self::default() }
     }
 
     /// Chooses one of several ways that Envoy picks at random; `weights` are their relative shares, and a share of
@@ -56,22 +70,70 @@ impl Walk {
         Some(index)
     }
 
-    /// Chooses one of `of` ways of which the input doesn't say which one Envoy takes, or how often: recorded as
-    /// unknown with its reason. The same reason gets the same answer within one walk.
-    pub(crate) fn assume(&mut self, reason: &str, of: usize) -> usize {
-        self.unknown.insert(reason.to_owned());
-        if let Some(answer) = self.answers.get(reason) {
+    /// The answer to something that the input doesn't say: the one that is assumed, else each in turn, recorded as
+    /// unknown. The same question gets the same answer within one walk.
+    pub(crate) fn ask(&mut self, question: &Question<'_>) -> usize {
+        if let Some(nth) = self.assumed(question) {
+            return nth;
+        }
+        self.unknown.insert(Unknown { what: question.what.to_owned(), assume: question.assumptions() });
+        if let Some(answer) = self.answers.get(question.what) {
             return *answer;
         }
         self.share = None;
-        let answer = self.next(of).unwrap_or_default();
-        self.answers.insert(reason.to_owned(), answer);
+        let answer = self.next(question.answers.len()).unwrap_or_default();
+        self.answers.insert(question.what.to_owned(), answer);
         answer
     }
 
-    /// As [`Walk::assume`] for a condition.
-    pub(crate) fn assume_bool(&mut self, reason: &str) -> bool {
-        self.assume(reason, 2) == 0
+    /// What a filter that isn't followed does with a request: what is assumed, else it is recorded as unknown and lets
+    /// the request pass.
+    pub(crate) fn pass_opaque(&mut self, what: &str, keys: &[&str]) -> Opaque {
+        let question = Question { what, keys, answers: &["continue"] };
+        let reply = self.assumptions.answer(&question).and_then(|(key, answer)| {
+            let status = answer.parse().ok().filter(|status| (200..600).contains(status))?;
+            Some((status, format!("{key}={answer}")))
+        });
+        if let Some((status, assumed)) = reply {
+            self.assumed.insert(assumed);
+            return Opaque::Replies(status);
+        }
+        if self.assumed(&question).is_none() {
+            let mut assume = question.assumptions();
+            assume.extend(keys.last().map(|key| format!("{key}=403")));
+            self.unknown.insert(Unknown { what: what.to_owned(), assume });
+        }
+        Opaque::Passes
+    }
+
+    /// Chooses one of `of` ways, of which more input would tell the right one, but no word of the caller: recorded as
+    /// unknown. The same reason gets the same answer within one walk.
+    pub(crate) fn assume(&mut self, reason: &str, of: usize) -> usize {
+        self.missing(reason);
+        self.undecided(reason, of)
+    }
+
+    /// As [`Walk::ask`] for a condition.
+    pub(crate) fn assume_bool(&mut self, what: &str) -> bool {
+        self.ask(&Question::yes_or_no(what)) == 0
+    }
+
+    /// The answer that is assumed, if it is one of those the question takes.
+    fn assumed(&mut self, question: &Question<'_>) -> Option<usize> {
+        let (key, answer) = self.assumptions.answer(question)?;
+        let nth = question.position(answer)?;
+        let assumed = format!("{key}={answer}");
+        if self.assumed.insert(assumed.clone()) {
+            self.steps.push(Step::new("assumed", assumed, question.what));
+        }
+        Some(nth)
+    }
+
+    /// What the upstream is assumed to do.
+    pub(crate) fn upstream(&mut self) -> Option<Upstream> {
+        let upstream = self.assumptions.upstream()?;
+        self.assumed.insert(format!("upstream={upstream}"));
+        Some(upstream)
     }
 
     /// Chooses one of `of` ways where Envoy itself is undecided (the hash order of a process): several outcomes, but
@@ -87,8 +149,8 @@ impl Walk {
     }
 
     /// Records what is missing without branching on it.
-    pub(crate) fn missing(&mut self, reason: impl Into<String>) {
-        self.unknown.insert(reason.into());
+    pub(crate) fn missing(&mut self, what: impl Into<String>) {
+        self.unknown.insert(Unknown { what: what.into(), assume: Vec::new() });
     }
 
     /// Ends the walk: how the request ended. A later call for the same walk replaces it.
@@ -123,20 +185,33 @@ impl Walk {
     }
 }
 
-/// Runs `walk` with every combination of answers; gives the distinct outcomes and what was missing on any way.
-pub(crate) fn explore(mut walk: impl FnMut(&mut Walk)) -> (Vec<Branch>, Vec<String>) {
+/// What all walks of a request gave.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    /// The distinct outcomes.
+    pub(crate) branches: Vec<Branch>,
+    /// What was missing on any way.
+    pub(crate) unknown: Vec<Unknown>,
+    /// What was assumed on any way.
+    pub(crate) assumed: Vec<String>,
+}
+
+/// Runs `walk` with every combination of answers to what isn't assumed.
+pub(crate) fn explore(assumptions: &Arc<Assumptions>, mut walk: impl FnMut(&mut Walk)) -> Explored {
     let mut script = Vec::new();
     let mut unknown = BTreeSet::new();
+    let mut assumed = BTreeSet::new();
     let mut branches: Vec<Branch> = Vec::new();
     let mut seen: BTreeMap<Outcome, usize> = BTreeMap::new();
     for round in 0.. {
         if round == MAX_WALKS {
-            unknown.insert(format!("more than {MAX_WALKS} possible ways"));
+            unknown.insert(Unknown { what: format!("more than {MAX_WALKS} possible ways"), assume: Vec::new() });
             break;
         }
-        let mut one = Walk::new(script);
+        let mut one = Walk::new(script, assumptions);
         walk(&mut one);
         unknown.append(&mut one.unknown);
+        assumed.append(&mut one.assumed);
         match seen.get(&one.outcome).and_then(|index| branches.get_mut(*index)) {
             Some(branch) => branch.share = branch.share.zip(one.share).map(|(a, b)| a + b),
             None => {
@@ -154,7 +229,7 @@ pub(crate) fn explore(mut walk: impl FnMut(&mut Walk)) -> (Vec<Branch>, Vec<Stri
         script = taken.iter().map(|t| t.picked).collect();
     }
     branches.sort_by(|a, b| b.share.unwrap_or_default().total_cmp(&a.share.unwrap_or_default()));
-    (branches, unknown.into_iter().collect())
+    Explored { branches, unknown: unknown.into_iter().collect(), assumed: assumed.into_iter().collect() }
 }
 
 #[cfg(test)]
@@ -163,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_walked_once() {
-        let (branches, unknown) = explore(|walk| {
+        let Explored { branches, unknown, .. } = explore(&Arc::default(), |walk| {
             let a = walk.pick(&[1.0, 0.0, 3.0]).unwrap();
             let b = if a == 2 && walk.assume_bool("weather") { 1 } else { 0 };
             walk.outcome.cluster = Some(format!("{a}{b}"));
@@ -171,13 +246,27 @@ mod tests {
         let mut names: Vec<_> = branches.iter().filter_map(|b| b.outcome.cluster.as_deref()).collect();
         names.sort_unstable();
         assert_eq!(names, ["00", "20", "21"]);
-        assert_eq!(unknown, ["weather"]);
+        assert_eq!(unknown.iter().map(|u| u.what.as_str()).collect::<Vec<_>>(), ["weather"]);
+        assert_eq!(unknown[0].assume, ["weather=yes", "weather=no"]);
         assert!(branches.iter().any(|b| b.share == Some(0.25)));
     }
 
     #[test]
+    fn what_is_assumed_is_not_asked() {
+        let mut assumptions = Assumptions::default();
+        assumptions.add("weather=no").unwrap();
+        let explored = explore(&Arc::new(assumptions), |walk| {
+            let fine = walk.assume_bool("weather");
+            walk.outcome.cluster = Some(fine.to_string());
+        });
+        assert_eq!((explored.branches.len(), explored.unknown.len()), (1, 0));
+        assert_eq!(explored.branches[0].outcome.cluster.as_deref(), Some("false"));
+        assert_eq!(explored.assumed, ["weather=no"]);
+    }
+
+    #[test]
     fn nothing_to_pick_is_none() {
-        let (branches, _) = explore(|walk| assert_eq!(walk.pick(&[0.0]), None));
-        assert_eq!(branches.len(), 1);
+        let explored = explore(&Arc::default(), |walk| assert_eq!(walk.pick(&[0.0]), None));
+        assert_eq!(explored.branches.len(), 1);
     }
 }

@@ -5,6 +5,7 @@ mod exchange;
 mod identity;
 mod url;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +16,7 @@ use super::ui::Ui;
 use super::{Verdict, input};
 use crate::render;
 use crate::render::TraceAnswer;
-use crate::trace::{ClientTls, Direction, Protocol, Request, Tracer};
+use crate::trace::{Assumptions, ClientTls, Direction, Protocol, Request, Tracer};
 use url::Target;
 
 /// Follow a request through a proxy's configuration: where does it go, and why?
@@ -83,6 +84,11 @@ pub(super) struct TraceArgs {
     #[arg(long)]
     http2: bool,
 
+    /// Take something for granted that the dump can't tell, such as lua=continue, ext_authz=deny, runtime.KEY=50 or
+    /// upstream=503; the answer lists what can be assumed
+    #[arg(long, value_name = "KEY=ANSWER")]
+    assume: Vec<String>,
+
     /// Form of the answer
     #[arg(short, long, value_name = "FORMAT", default_value = "short",
         value_parser = Format::among(&[Format::Short, Format::Json, Format::Yaml, Format::Jsonl]))]
@@ -109,8 +115,10 @@ pub(super) fn run(ui: &mut Ui, args: &TraceArgs) -> Result<Verdict, CliError> {
     let request = args.request()?;
     let proxy = input::load(&args.input)?;
     input::warn(ui, &proxy);
-    let answer = TraceAnswer::new(&request, &Tracer::new(&proxy).trace(&request));
+    let tracer = Tracer::new(&proxy).assuming(args.assumptions()?);
+    let answer = TraceAnswer::new(&request, &tracer.trace(&request));
     print(ui, args.output, &answer)?;
+    warn_unused(ui, args, &answer.assumed.iter().cloned().collect());
     Ok(if answer.is_delivered() { Verdict::Clean } else { Verdict::Found })
 }
 
@@ -129,7 +137,8 @@ fn batch(ui: &mut Ui, args: &TraceArgs, file: &str) -> Result<Verdict, CliError>
     let requests = open(file)?;
     let proxy = input::load(&args.input)?;
     input::warn_but_of(ui, &proxy, Some(file));
-    let tracer = Tracer::new(&proxy);
+    let tracer = Tracer::new(&proxy).assuming(args.assumptions()?);
+    let mut assumed = BTreeSet::new();
     let mut verdict = Verdict::Clean;
     for (nth, line) in requests.lines().enumerate() {
         let place = format!("{file}:{}", nth + 1);
@@ -166,8 +175,19 @@ fn batch(ui: &mut Ui, args: &TraceArgs, file: &str) -> Result<Verdict, CliError>
             ui.answer(if args.output == Format::Yaml { "---\n" } else { "\n" })?;
         }
         print(ui, args.output, &answer)?;
+        assumed.extend(answer.assumed);
     }
+    warn_unused(ui, args, &assumed);
     Ok(verdict)
+}
+
+/// An assumption that nothing on the way asked for may be a slip.
+fn warn_unused(ui: &mut Ui, args: &TraceArgs, assumed: &BTreeSet<String>) {
+    // What runtime values are asked for isn't kept.
+    let is_used = |given: &str| given.starts_with("runtime.") || assumed.iter().any(|used| used == given);
+    for given in args.assume.iter().filter(|given| !is_used(given)) {
+        ui.warn(&format!("--assume {given} changes nothing: nothing on the way asks for it"));
+    }
 }
 
 fn open(file: &str) -> Result<Box<dyn BufRead>, CliError> {
@@ -183,6 +203,15 @@ fn open(file: &str) -> Result<Box<dyn BufRead>, CliError> {
 }
 
 impl TraceArgs {
+    /// What is to be taken for granted.
+    fn assumptions(&self) -> Result<Assumptions, CliError> {
+        let mut assumptions = Assumptions::default();
+        for text in &self.assume {
+            assumptions.add(text).map_err(|error| CliError::usage(format!("--assume: {error}")))?;
+        }
+        Ok(assumptions)
+    }
+
     /// The one request of the arguments.
     fn request(&self) -> Result<Request, CliError> {
         let mut request = Request { source: exchange::SOURCE, ..Request::get("/") };

@@ -1,5 +1,6 @@
 use super::super::{OutcomeAnswer, RejectedAnswer, RequestAnswer, StepAnswer, TraceAnswer};
 use super::trace;
+use crate::trace::Unknown;
 
 #[track_caller]
 fn check(name: &str, answer: &TraceAnswer) {
@@ -102,6 +103,8 @@ fn answer(outcomes: Vec<OutcomeAnswer>) -> TraceAnswer {
         outcomes,
         unknown: Vec::new(),
         settle: Vec::new(),
+        assume: Vec::new(),
+        assumed: Vec::new(),
         obstacles: Vec::new(),
         error: None,
     }
@@ -178,8 +181,12 @@ fn what_is_not_known_is_named_with_its_remedy() {
     let mut outcome = delivered("10.244.1.7:9080", "v1", 1.0, steps);
     outcome.share = None;
     let mut answer = answer(vec![outcome, denied]);
-    answer.unknown = vec!["ext_authz decision of authz.shop.svc.cluster.local".to_owned()];
-    answer.settle = super::super::words::settle(&answer.unknown);
+    let assume = ["allow", "deny", "error"].map(|decision| format!("ext_authz={decision}"));
+    let what = "ext_authz decision of authz.shop.svc.cluster.local".to_owned();
+    answer.unknown = vec![what.clone(), "whether {a} = 'b'".to_owned()];
+    answer.assume = vec![assume.to_vec(), vec!["whether {a} = 'b'=yes".to_owned(), "whether {a} = 'b'=no".to_owned()]];
+    answer.settle = super::super::words::settle(&[Unknown { what, assume: Vec::new() }]);
+    answer.assumed = vec!["lua=continue".to_owned(), "upstream=503".to_owned()];
     check("unknown", &answer);
 }
 

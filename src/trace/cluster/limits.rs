@@ -21,7 +21,7 @@ pub(super) fn refused(
     assignment: Option<&ClusterLoadAssignment>,
 ) -> Option<Failure> {
     let key = format!("upstream.maintenance_mode.{}", cluster.name);
-    let percent = cx.proxy.runtime(&key).and_then(number).unwrap_or_default().min(100);
+    let percent = cx.runtime(&key).and_then(number).unwrap_or_default().min(100);
     if percent > 0 && happens(walk, percent as f64 / 100.0) {
         return Some(Failure {
             disposition: Disposition::Overflow,
@@ -34,7 +34,7 @@ pub(super) fn refused(
     }
     let drops = assignment.and_then(|assignment| assignment.policy.as_ref()).map(|policy| &policy.drop_overloads);
     let dropped = drops.into_iter().flatten().filter_map(|drop| drop.drop_percentage.as_ref()).map(share).next();
-    let limit = cx.proxy.runtime("load_balancing_policy.drop_overload_limit").and_then(number).unwrap_or(100);
+    let limit = cx.runtime("load_balancing_policy.drop_overload_limit").and_then(number).unwrap_or(100);
     let dropped = dropped.unwrap_or_default().min(limit as f64 / 100.0);
     if dropped > 0.0 && happens(walk, dropped) {
         let (flag, details) =
@@ -113,7 +113,7 @@ fn thresholds(cluster: &Cluster, priority: RoutingPriority) -> Option<&Threshold
 
 fn limit(cx: &Context<'_>, cluster: &Cluster, priority: RoutingPriority, name: &str) -> u64 {
     let level = if priority == RoutingPriority::High { "high" } else { "default" };
-    let runtime = cx.proxy.runtime(&format!("circuit_breakers.{}.{level}.{name}", cluster.name)).and_then(number);
+    let runtime = cx.runtime(&format!("circuit_breakers.{}.{level}.{name}", cluster.name)).and_then(number);
     let thresholds = thresholds(cluster, priority);
     let configured = match name {
         "max_connections" => thresholds.and_then(|thresholds| thresholds.max_connections),

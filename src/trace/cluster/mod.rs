@@ -33,10 +33,12 @@ use self::hash::RequestHash;
 use self::hosts::{Member, Priority};
 use self::policy::{Picker, Policy};
 use self::subset::Criteria;
+use super::assume::Upstream;
 use super::context::{Context, Stream};
 use super::outcome::{Disposition, Rejected, Step};
 use super::provenance::istio_config;
 use super::request::Connection;
+use super::unmodelled;
 use super::walk::Walk;
 use crate::dump::{Kind, Resource, State};
 use crate::proto::Struct;
@@ -134,6 +136,7 @@ pub(crate) fn select(cx: &Context<'_>, walk: &mut Walk, cluster: &str, input: &B
         Err(failure) => return Selection::Failure(failure),
     };
     walk.step(describe(cx, resource, message));
+    unmodelled::in_resource(cx, walk, resource, |_| true);
     let is_http = input.stream.is_some();
     let refused = if is_http {
         let assignment = discovery::assignment(cx, message).map(|(assignment, _)| assignment);
@@ -154,9 +157,12 @@ pub(crate) fn select(cx: &Context<'_>, walk: &mut Walk, cluster: &str, input: &B
     if let Some(failure) = limits::refuses_host(cx, member, input.priority, is_http, &address) {
         return Selection::Failure(failure);
     }
-    if let HostAddress::Internal { listener, .. } = &host.address
-        && let Some(why) = unreachable_listener(cx, listener)
-    {
+    let unreachable = match &host.address {
+        HostAddress::Internal { listener, .. } => unreachable_listener(cx, listener),
+        _ if walk.upstream() == Some(Upstream::Refused) => Some("it is assumed to take no connection".to_owned()),
+        _ => None,
+    };
+    if let Some(why) = unreachable {
         return Selection::Failure(Failure {
             disposition: Disposition::ConnectFailure,
             flags: vec!["UF"],

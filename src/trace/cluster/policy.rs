@@ -179,7 +179,7 @@ pub(super) fn of_cluster(cx: &Context<'_>, cluster: &Cluster) -> Result<Policy, 
 fn panic_threshold(cx: &Context<'_>, cluster: &Cluster) -> u64 {
     let configured = cluster.common_lb_config.as_ref().and_then(|config| config.healthy_panic_threshold.as_ref());
     let configured = configured.map_or(50, |percent| percent.value.clamp(0.0, 100.0).round() as u64);
-    let runtime = cx.proxy.runtime("upstream.healthy_panic_threshold").and_then(number);
+    let runtime = cx.runtime("upstream.healthy_panic_threshold").and_then(number);
     runtime.unwrap_or(configured).min(100)
 }
 

@@ -1,5 +1,7 @@
 //! Calls that filters make on their own: to authorization servers, rate limit services.
 
+use std::sync::Arc;
+
 use super::{Balance, Selection, select};
 use crate::proto::envoy::config::core::v3::RoutingPriority;
 use crate::trace::context::Context;
@@ -20,11 +22,11 @@ pub(crate) fn unreachable(cx: &Context<'_>, cluster: &str, connection: &Connecti
     // Which host is asked is no part of the answer, so this has walks of its own.
     let mut reached = false;
     let mut reason = None;
-    let (_, unknown) = explore(|walk| match select(cx, walk, cluster, &input) {
+    let explored = explore(&Arc::default(), |walk| match select(cx, walk, cluster, &input) {
         Selection::Host(_) => reached = true,
         Selection::Failure(failure) => reason = Some(failure.why),
     });
-    if reached || !unknown.is_empty() {
+    if reached || !explored.unknown.is_empty() {
         return None;
     }
     reason.map(|reason| format!("cluster {cluster} can't be asked: {reason}"))

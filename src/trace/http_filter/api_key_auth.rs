@@ -5,6 +5,7 @@ use crate::dump::REDACTED;
 use crate::proto::envoy::extensions::filters::http::api_key_auth::v3::{
     ApiKeyAuth, ApiKeyAuthPerRoute, Credential, KeySource,
 };
+use crate::trace::assume::Question;
 use crate::trace::context::Stream;
 use crate::trace::matcher::header::cookie;
 use crate::trace::matcher::query::{decoded_parameter, decoded_parameters, with_parameters};
@@ -91,7 +92,9 @@ fn client(walk: &mut Walk, filter: &str, credentials: &[Credential], key: &str) 
         return Ok(Some(credential.client.clone()));
     }
     let is_hidden = credentials.iter().any(|credential| credential.key == REDACTED);
-    if is_hidden && walk.assume_bool(&format!("whether http filter {filter} knows the key of the request")) {
+    let what = format!("whether http filter {filter} knows the key of the request");
+    let question = Question { what: &what, keys: &["password"], answers: &["valid", "invalid"] };
+    if is_hidden && walk.ask(&question) == 0 {
         let client = credentials.first().filter(|_| credentials.len() == 1).map(|one| one.client.clone());
         return Ok(client);
     }

@@ -6,6 +6,7 @@ use crate::dump::REDACTED;
 use crate::proto::envoy::config::core::v3::DataSource;
 use crate::proto::envoy::config::core::v3::data_source::Specifier;
 use crate::proto::envoy::extensions::filters::http::basic_auth::v3::{BasicAuth, BasicAuthPerRoute};
+use crate::trace::assume::Question;
 use crate::trace::context::Stream;
 use crate::trace::outcome::Disposition;
 use crate::trace::walk::Walk;
@@ -40,7 +41,8 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
     if names(users).is_some_and(|names| !names.contains(&user)) {
         return denied(walk, "invalid_credential_for_basic_auth", format!("there is no user {user}"));
     }
-    if !walk.assume_bool(&format!("whether http filter {} knows the password of user {user}", call.name)) {
+    let what = format!("whether http filter {} knows the password of user {user}", call.name);
+    if walk.ask(&Question { what: &what, keys: &["password"], answers: &["valid", "invalid"] }) != 0 {
         return denied(walk, "invalid_credential_for_basic_auth", format!("the password of {user} is wrong"));
     }
     if !config.forward_username_header.is_empty() {

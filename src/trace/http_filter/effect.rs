@@ -32,6 +32,13 @@ pub(super) fn of(type_name: &str, name: &str) -> Effect {
     }
 }
 
+/// What a kind of filter is called where its effect is assumed: the `lua` of `envoy.extensions.filters.http.lua.v3.Lua`;
+/// empty for filters of others.
+pub(super) fn kind(type_name: &str) -> &str {
+    let filter = type_name.strip_prefix("envoy.extensions.filters.http.").unwrap_or_default();
+    filter.split('.').next().unwrap_or_default()
+}
+
 fn of_envoy(filter: &str) -> Effect {
     match filter {
         // These observe, or change nothing that routes or replies depend on.

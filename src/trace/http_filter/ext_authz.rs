@@ -8,6 +8,7 @@ use crate::proto::envoy::extensions::filters::http::ext_authz::v3::check_setting
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz::Services;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz_per_route::Override;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::{ExtAuthz, ExtAuthzPerRoute, HttpService};
+use crate::trace::assume::Question;
 use crate::trace::cluster::unreachable;
 use crate::trace::context::{Context, Stream};
 use crate::trace::matcher::fraction::runtime_fraction;
@@ -59,8 +60,9 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         return Verdict::Continue;
     }
     // An unreachable server that allows is not told from one that says yes.
-    let ways = if config.failure_mode_allow { 2 } else { 3 };
-    match walk.assume(&format!("ext_authz decision of {asked}"), ways) {
+    let answers = if config.failure_mode_allow { &["allow|error", "deny"][..] } else { &["allow", "deny", "error"] };
+    let what = format!("ext_authz decision of {asked}");
+    match walk.ask(&Question { what: &what, keys: &[call.name, "ext_authz"], answers }) {
         0 => {
             walk.step(call.step("allows", format!("if {asked} says so")));
             Verdict::Continue

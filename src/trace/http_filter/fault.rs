@@ -86,7 +86,7 @@ fn status(call: &Call<'_>, fault: &HttpFault, abort: &FaultAbort, stream: &Strea
     match abort.error_type.as_ref()? {
         ErrorType::HttpStatus(status) => {
             let key = runtime_key(&fault.abort_http_status_runtime, "fault.http.abort.http_status");
-            let set = call.cx.proxy.runtime(key).and_then(serde_json::Value::as_u64);
+            let set = call.cx.runtime(key).and_then(serde_json::Value::as_u64);
             let status = set.unwrap_or(u64::from(*status));
             Some((u16::try_from(status).ok()?, if set.is_some() { "runtime" } else { "configured" }))
         }

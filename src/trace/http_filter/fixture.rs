@@ -1,10 +1,13 @@
 //! What the tests of filters start from.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Verdict, decode_headers};
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
+use crate::trace::assume::Assumptions;
 use crate::trace::cache::Cache;
 use crate::trace::context::{Context, RouteRef, Selected};
 use crate::trace::matcher::fixture::{connection, message, proxy, stream};
@@ -40,7 +43,8 @@ pub(super) fn replies_of(batch: &[&Sent<'_>], type_name: &str, mut config: Value
     let session = Session::default();
     let proxy = proxy(40);
     let cache = Cache::default();
-    let cx = Context { proxy: &proxy, cache: &cache };
+    let assumptions = Assumptions::default();
+    let cx = Context { proxy: &proxy, cache: &cache, assumptions: &assumptions };
     let mut out = Vec::new();
     for sent in batch {
         let mut route = json!({"match": {"prefix": "/"}});
@@ -61,7 +65,7 @@ pub(super) fn replies_of(batch: &[&Sent<'_>], type_name: &str, mut config: Value
             cluster: sent.route.as_ref().map(|_| "c".to_owned()),
         };
         let (mut ways, mut found) = (Vec::new(), Vec::new());
-        explore(|walk| {
+        explore(&Arc::default(), |walk| {
             let mut stream = stream(connection(), sent.path, sent.headers);
             stream.headers.set(":method", sent.method);
             let verdict = decode_headers(&cx, walk, &filter, &mut stream, Some(&selected), &session);

@@ -35,7 +35,8 @@ use std::borrow::Cow;
 use super::context::{Context, Selected, Stream};
 use super::outcome::{Disposition, Step};
 use super::session::Session;
-use super::walk::Walk;
+use super::unmodelled;
+use super::walk::{Opaque, Walk};
 use crate::dump::{Kind, type_of};
 use crate::proto::Any;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
@@ -117,7 +118,11 @@ pub(crate) fn decode_headers(
     let config = match &filter.config_type {
         Some(ConfigType::TypedConfig(any)) => Some(any),
         Some(ConfigType::ConfigDiscovery(source)) => {
-            let delivered = cx.proxy.extension(&filter.name).and_then(|resource| resource.get().ok());
+            let resource = cx.proxy.extension(&filter.name);
+            if let Some(resource) = resource {
+                unmodelled::in_resource(cx, walk, resource, |_| true);
+            }
+            let delivered = resource.and_then(|resource| resource.get().ok());
             match delivered.and_then(|extension| extension.typed_config.as_ref()).or(source.default_config.as_ref()) {
                 Some(any) => Some(any),
                 None => return without_config(cx, walk, &filter.name),
@@ -196,12 +201,24 @@ impl Call<'_> {
             "istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig" => {
                 istio_authn::decode_headers(self, walk, stream)
             }
-            other => {
-                match effect::of(other, self.name) {
-                    Effect::None => {}
-                    Effect::Opaque(why) => walk.missing(format!("http filter {}: {why}", self.name)),
-                }
-                Verdict::Continue
+            other => match effect::of(other, self.name) {
+                Effect::None => Verdict::Continue,
+                Effect::Opaque(why) => self.pass_opaque(walk, effect::kind(other), why),
+            },
+        }
+    }
+
+    /// A filter that isn't followed; `kind` is the key by which its effect may be assumed.
+    fn pass_opaque(&self, walk: &mut Walk, kind: &str, why: &str) -> Verdict {
+        let what = format!("http filter {}: {why}", self.name);
+        let keys = [self.name, kind];
+        match walk.pass_opaque(&what, if kind.is_empty() { &keys[..1] } else { &keys }) {
+            Opaque::Passes => Verdict::Continue,
+            Opaque::Replies(status) => {
+                let details = if kind == "lua" { "lua_response" } else { "" };
+                let why = "that is assumed of it".to_owned();
+                walk.step(self.step(&format!("replies {status}"), why.clone()));
+                Verdict::Reply(LocalReply::new(status, details, Disposition::FilterReply, why))
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::proto::envoy::extensions::filters::http::ratelimit::v3::rate_limit_pe
     OverrideOptions, VhRateLimitsOptions,
 };
 use crate::proto::envoy::extensions::filters::http::ratelimit::v3::{RateLimit, RateLimitPerRoute};
+use crate::trace::assume::Question;
 use crate::trace::cluster::unreachable;
 use crate::trace::context::Stream;
 use crate::trace::matcher::fraction::runtime_fraction;
@@ -40,8 +41,10 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
     }
     let name = cluster.unwrap_or("the service");
     let asked: Vec<String> = descriptors.iter().map(describe).collect();
-    let ways = if config.failure_mode_deny { 3 } else { 2 };
-    match walk.assume(&format!("rate limit decision of {name} on {}", asked.join(" and ")), ways) {
+    let answers =
+        if config.failure_mode_deny { &["ok", "over_limit", "error"][..] } else { &["ok|error", "over_limit"] };
+    let what = format!("rate limit decision of {name} on {}", asked.join(" and "));
+    match walk.ask(&Question { what: &what, keys: &[call.name, "ratelimit"], answers }) {
         0 => {
             walk.step(call.step("lets pass", format!("if {name} says so")));
             Verdict::Continue

@@ -17,20 +17,17 @@ pub(super) fn lua(call: &Call<'_>, walk: &mut Walk) -> Verdict {
             call.own::<Lua>(walk).is_some_and(|lua| !lua.inline_code.is_empty() || lua.default_source_code.is_some())
         }
     };
-    if runs {
-        walk.missing(format!("http filter {}: Lua may answer or change the request", call.name));
-    }
-    Verdict::Continue
+    if runs { call.pass_opaque(walk, "lua", "Lua may answer or change the request") } else { Verdict::Continue }
 }
 
 /// Modules that are part of the proxy are Istio's telemetry; any other may do anything.
 pub(super) fn wasm(call: &Call<'_>, walk: &mut Walk) -> Verdict {
     let config = call.own::<Wasm>(walk).and_then(|wasm| wasm.config.clone());
     let is_built_in = config.is_some_and(|config| is_built_in(config.vm.as_ref()));
-    if !is_built_in {
-        walk.missing(format!("http filter {}: a Wasm module may answer or change the request", call.name));
+    if is_built_in {
+        return Verdict::Continue;
     }
-    Verdict::Continue
+    call.pass_opaque(walk, "wasm", "a Wasm module may answer or change the request")
 }
 
 /// Whether the code runs without a machine of its own.

@@ -1,10 +1,12 @@
 //! What the tests of matchers and filters start from: a proxy, and a walk on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::dump::Proxy;
 use crate::input::{Artifact, ArtifactKind, Source};
 use crate::proto::Message;
+use crate::trace::assume::Assumptions;
 use crate::trace::cache::Cache;
 use crate::trace::context::{Context, Stream};
 use crate::trace::request::{ClientCertificate, Connection, Headers};
@@ -35,12 +37,13 @@ pub(crate) fn answers<T: Ord>(
     mut look: impl FnMut(&Context<'_>, &mut Walk) -> T,
 ) -> (Vec<T>, Vec<String>) {
     let cache = Cache::default();
-    let cx = Context { proxy, cache: &cache };
+    let assumptions = Assumptions::default();
+    let cx = Context { proxy, cache: &cache, assumptions: &assumptions };
     let mut found = Vec::new();
-    let (_, unknown) = explore(|walk| found.push(look(&cx, walk)));
+    let explored = explore(&Arc::default(), |walk| found.push(look(&cx, walk)));
     found.sort();
     found.dedup();
-    (found, unknown)
+    (found, explored.unknown.into_iter().map(|unknown| unknown.what).collect())
 }
 
 /// The one answer that `look` gives.

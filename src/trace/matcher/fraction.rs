@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::proto::envoy::config::core::v3::RuntimeFractionalPercent;
 use crate::proto::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use crate::trace::assume::Question;
 use crate::trace::context::Context;
 use crate::trace::walk::Walk;
 
@@ -14,17 +15,23 @@ pub(crate) fn runtime_fraction(cx: &Context<'_>, walk: &mut Walk, fraction: &Run
     let share = runtime_share(cx, &fraction.runtime_key, fraction.default_value.as_ref());
     match share {
         Some(share) => happens(walk, share),
-        None => walk.assume_bool(&format!("runtime key {:?} decides a fraction", fraction.runtime_key)),
+        None => unknown_key(walk, &fraction.runtime_key),
     }
+}
+
+/// Both ways of a fraction whose runtime key may be set where the input doesn't show it.
+fn unknown_key(walk: &mut Walk, key: &str) -> bool {
+    let what = format!("runtime key {key:?} decides a fraction");
+    walk.ask(&Question { what: &what, keys: &[&format!("runtime.{key}")], answers: &["100", "0"] }) == 0
 }
 
 /// Whether something falls into a fraction by its hash, which is as certain as the fraction.
 pub(crate) fn of_hash(cx: &Context<'_>, walk: &mut Walk, fraction: &RuntimeFractionalPercent, hash: u64) -> bool {
     let default = fraction.default_value.unwrap_or_default();
-    let set = match cx.proxy.runtime(&fraction.runtime_key) {
+    let set = match cx.runtime(&fraction.runtime_key) {
         Some(value) => written(value).unwrap_or(default),
         None if fraction.runtime_key.is_empty() || cx.proxy.runtime_is_known() => default,
-        None => return walk.assume_bool(&format!("runtime key {:?} decides a fraction", fraction.runtime_key)),
+        None => return unknown_key(walk, &fraction.runtime_key),
     };
     hash % denominator(&set) < u64::from(set.numerator)
 }
@@ -35,7 +42,7 @@ pub(crate) fn runtime_share(cx: &Context<'_>, key: &str, default: Option<&Fracti
     if key.is_empty() {
         return Some(default);
     }
-    match cx.proxy.runtime(key) {
+    match cx.runtime(key) {
         Some(value) => Some(written(value).map_or(default, |fraction| share(&fraction))),
         None if cx.proxy.runtime_is_known() => Some(default),
         None => None,

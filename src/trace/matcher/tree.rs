@@ -17,6 +17,7 @@ use crate::proto::xds::r#type::matcher::v3::matcher::matcher_list::Predicate;
 use crate::proto::xds::r#type::matcher::v3::matcher::matcher_list::predicate::{MatchType, SinglePredicate};
 use crate::proto::xds::r#type::matcher::v3::matcher::matcher_tree::TreeType;
 use crate::proto::xds::r#type::matcher::v3::matcher::{MatcherTree, MatcherType, OnMatch, on_match};
+use crate::trace::assume::Question;
 use crate::trace::context::{Context, Subject};
 use crate::trace::walk::Walk;
 
@@ -219,7 +220,9 @@ impl Tree<'_, '_> {
         };
         let keys: Vec<_> = branches.map.iter().collect();
         let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-        let nth = walk.assume(&format!("matcher input {input}: which of {names:?} it is"), keys.len() + 1);
+        let what = format!("matcher input {input}: which of {names:?} it is");
+        let answers: Vec<&str> = names.iter().copied().chain(["none"]).collect();
+        let nth = walk.ask(&Question { what: &what, keys: &[], answers: &answers });
         self.on_match(walk, Some(keys.get(nth)?.1), depth)
     }
 

@@ -3,6 +3,7 @@
 use super::Denial;
 use crate::proto::envoy::config::core::v3::grpc_service::TargetSpecifier;
 use crate::proto::envoy::extensions::filters::network::ext_authz::v3::ExtAuthz;
+use crate::trace::assume::Question;
 use crate::trace::cluster::unreachable;
 use crate::trace::context::Context;
 use crate::trace::matcher::metadata::metadata_matches;
@@ -39,8 +40,9 @@ pub(crate) fn on_data(cx: &Context<'_>, walk: &mut Walk, config: &ExtAuthz, conn
         walk.step(Step::new("network filter", "ext_authz closes the connection", why));
         return denial("ext_authz_error");
     }
-    let ways = if config.failure_mode_allow { 2 } else { 3 };
-    let (chosen, why, denied) = match walk.assume(&format!("ext_authz decision of {name} on the connection"), ways) {
+    let answers = if config.failure_mode_allow { &["allow|error", "deny"][..] } else { &["allow", "deny", "error"] };
+    let what = format!("ext_authz decision of {name} on the connection");
+    let (chosen, why, denied) = match walk.ask(&Question { what: &what, keys: &["ext_authz"], answers }) {
         0 => ("ext_authz allows", format!("if {name} says so"), None),
         1 => ("ext_authz closes the connection", format!("{name} denies it"), denial("ext_authz_denied")),
         _ => ("ext_authz closes the connection", format!("{name} fails or isn't reached"), denial("ext_authz_error")),

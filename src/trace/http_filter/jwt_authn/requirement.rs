@@ -8,6 +8,7 @@ use crate::proto::envoy::config::core::v3::data_source::Specifier;
 use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::jwt_provider::JwksSourceSpecifier;
 use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::jwt_requirement::RequiresType;
 use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::{JwtAuthentication, JwtProvider, JwtRequirement};
+use crate::trace::assume::Question;
 use crate::trace::context::{Context, Stream};
 use crate::trace::matcher::query;
 use crate::trace::matcher::string::string_matches;
@@ -226,8 +227,13 @@ impl Requirements<'_> {
         if !bound("exp") && (provider.require_expiration || provider.max_lifetime.is_some()) {
             return Err(Failure::of("Jwt has no expiration"));
         }
-        if (bound("exp") || bound("nbf")) && !walk.assume_bool("whether the token is valid at the time of the request")
-        {
+        let answers = ["valid|invalid", "expired"];
+        let question = Question {
+            what: "whether the token is valid at the time of the request",
+            keys: &["jwt"],
+            answers: &answers,
+        };
+        if (bound("exp") || bound("nbf")) && walk.ask(&question) != 0 {
             return Err(Failure::of("Jwt is expired"));
         }
         Ok(())
@@ -248,7 +254,8 @@ impl Requirements<'_> {
         {
             return Err(Failure::of("Jwks doesn't have key to match kid or alg from Jwt"));
         }
-        if walk.assume_bool(&format!("whether the keys of JWT provider {name} verify the token's signature")) {
+        let what = format!("whether the keys of JWT provider {name} verify the token's signature");
+        if walk.ask(&Question { what: &what, keys: &["jwt"], answers: &["valid", "invalid"] }) == 0 {
             Ok(())
         } else {
             Err(Failure::of("Jwt verification fails"))
