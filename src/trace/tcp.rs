@@ -109,11 +109,12 @@ fn cluster_name<'a>(
     connection: &Connection,
 ) -> Option<(String, Vec<&'a Metadata>, String)> {
     let mut metadata: Vec<&Metadata> = proxy.metadata_match.iter().collect();
-    if let Some(name) = connection.filter_state.get(CLUSTER_KEY) {
-        return Some((name.clone(), metadata, "the connection's filter state names it".to_owned()));
-    }
     match proxy.cluster_specifier.as_ref()? {
-        ClusterSpecifier::Cluster(name) => Some((name.clone(), metadata, "tcp_proxy names it".to_owned())),
+        // Filter state outweighs a single cluster, but not weighted ones (measured on 1.40).
+        ClusterSpecifier::Cluster(name) => match connection.filter_state.get(CLUSTER_KEY) {
+            Some(name) => Some((name.clone(), metadata, "the connection's filter state names it".to_owned())),
+            None => Some((name.clone(), metadata, "tcp_proxy names it".to_owned())),
+        },
         ClusterSpecifier::WeightedClusters(weighted) => {
             let weights: Vec<f64> = weighted.clusters.iter().map(|c| f64::from(c.weight)).collect();
             let chosen = weighted.clusters.get(walk.pick(&weights)?)?;
