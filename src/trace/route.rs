@@ -316,6 +316,8 @@ fn weighted_entry<'a>(walk: &mut Walk, weighted: &'a WeightedCluster, stream: &S
     let weights: Vec<u64> = weighted.clusters.iter().map(|c| c.weight.map_or(0, |w| u64::from(w.value))).collect();
     let sum: u64 = weights.iter().sum();
     if let Some(RandomValueSpecifier::HeaderName(name)) = &weighted.random_value_specifier
+        // A header that stands there twice says nothing.
+        && stream.headers.all(name).count() == 1
         && let Some(value) = stream.headers.get(name).and_then(|text| text.parse::<u64>().ok())
         && sum > 0
     {
