@@ -158,7 +158,8 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
             Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} ({kind})"))
         }
         (_, Some((assignment, true))) => {
-            let set = of_assignment(assignment, live, around, Written::of(assignment));
+            let written = if never_drains(cluster, kind) { Written::AsSent } else { Written::of(assignment) };
+            let set = of_assignment(assignment, live, around, written);
             // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.
             let is_plain = live.is_none() && !assignment.endpoints.iter().any(is_health_printed);
             checked(cluster, set, is_plain)
@@ -179,6 +180,13 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
         }
         (kind, _) => Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} ({kind})")),
     }
+}
+
+/// Whether no endpoint of a STATIC cluster can be draining: its own configuration says so, and nothing else could.
+fn never_drains(cluster: &Cluster, kind: &Discovery) -> bool {
+    let Some(own) = cluster.load_assignment.as_ref().filter(|_| *kind == Discovery::Static) else { return false };
+    let mut endpoints = own.endpoints.iter().flat_map(|locality| &locality.lb_endpoints);
+    endpoints.all(|endpoint| endpoint.health_status() != HealthStatus::Draining)
 }
 
 fn no_hosts<'a>(around: &Surroundings<'_>) -> Vec<Priority<'a>> {
