@@ -258,7 +258,7 @@ fn routed(
 
 fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>, stream: &Stream) -> Selected<'a> {
     let mut selected = Selected { config: table.config(), vhost: None, route: None, weight: None, cluster: None };
-    let host_text = table.host_for_matching(stream);
+    let host_text = table.host_for_matching(stream).unwrap_or_default();
     let Some((entry, domain)) = table.lookup(&hop.cx, stream) else {
         let near = vhost::near(table.routes(), &host_text, None);
         if table.config().vhds.is_some() {

@@ -58,25 +58,19 @@ impl Table<'_> {
         self.origin.clone()
     }
 
-    /// What virtual hosts are chosen by: the authority, or the header that takes its place.
-    pub(crate) fn host_for_matching(&self, stream: &Stream) -> String {
+    /// What virtual hosts are chosen by: the authority, or the header that takes its place. `None` if the request has
+    /// none.
+    pub(crate) fn host_for_matching(&self, stream: &Stream) -> Option<String> {
         let config = self.config();
-        let host = if config.vhost_header.is_empty() {
-            stream.headers.authority()
-        } else {
-            stream.headers.get(&config.vhost_header).unwrap_or_default()
-        };
+        let header = if config.vhost_header.is_empty() { ":authority" } else { &config.vhost_header };
+        let host = stream.headers.get(header)?;
         let end = if config.ignore_port_in_host_matching { port_start(host) } else { None };
-        host.get(..end.unwrap_or(host.len())).unwrap_or_default().to_owned()
+        Some(host.get(..end.unwrap_or(host.len())).unwrap_or_default().to_owned())
     }
 
     /// The virtual host of a request, and the domain that led there.
     pub(crate) fn lookup(&self, cx: &Context<'_>, stream: &Stream) -> Option<(&VirtualHostEntry, String)> {
-        let config = self.config();
-        if !config.vhost_header.is_empty() && !stream.headers.contains(&config.vhost_header) {
-            return None;
-        }
-        let found = cx.cache.domains(self.routes()).find(&self.host_for_matching(stream))?;
+        let found = cx.cache.domains(self.routes()).find(self.host_for_matching(stream).as_deref())?;
         Some((self.routes().virtual_hosts.get(found.index)?, found.domain))
     }
 

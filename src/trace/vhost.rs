@@ -51,21 +51,19 @@ impl Domains {
         }
     }
 
-    /// Whether `*` is the only domain: then even a request without an authority gets it.
+    /// Whether `*` is the only domain: then it isn't asked for the host at all.
     fn only_any(&self) -> bool {
         self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty()
     }
 
-    /// The virtual host for a host: exact, longest suffix, longest prefix, `*`.
-    pub(crate) fn find(&self, host: &str) -> Option<Found> {
+    /// The virtual host for a host: exact, longest suffix, longest prefix, `*`. A request that has none, which isn't one
+    /// with an empty one, gets `*` only where there is no other domain.
+    pub(crate) fn find(&self, host: Option<&str>) -> Option<Found> {
         let found = |index: &usize, domain: String| Found { index: *index, domain };
         if self.only_any() {
             return self.any.as_ref().map(|index| found(index, "*".to_owned()));
         }
-        if host.is_empty() {
-            return None;
-        }
-        let host = host.to_lowercase();
+        let host = host?.to_lowercase();
         if let Some(index) = self.exact.get(&host) {
             return Some(found(index, host));
         }
