@@ -1,6 +1,7 @@
 //! What the HTTP codec makes of the bytes: a request, or a protocol error (semantics §3.1, §8.3).
 
 use super::request::{Headers, Protocol, Request};
+use super::request_target as target;
 
 /// Methods that Envoy's HTTP/1 parser knows unless custom ones are allowed.
 const METHODS: &[&str] = &[
@@ -76,48 +77,56 @@ pub(crate) fn http1(request: &Request, settings: Settings, headers: &mut Headers
             format!("{} is no method that the HTTP/1 parser knows", request.method),
         );
     }
-    if request.path.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) {
-        return error(400, "http1.codec_error", format!("{:?} can't stand in a request line", request.path));
+    let path = request.path.as_str();
+    let is_connect = request.method == "CONNECT";
+    if path.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control())
+        || !target::is_readable(path, is_connect)
+    {
+        return error(400, "http1.codec_error", format!("{path:?} can't stand in a request line"));
     }
     headers.add(":method", &request.method);
-    let target = request.path.as_str();
-    let is_connect = request.method == "CONNECT";
-    let relative = !is_connect && target.starts_with('/') || request.method == "OPTIONS" && target.starts_with('*');
+    let relative = !is_connect && path.starts_with('/') || request.method == "OPTIONS" && path.starts_with('*');
     if relative || (!settings.allow_absolute_url && !is_connect) {
-        headers.add(":path", target);
+        headers.add(":path", path);
         add_authority(request, headers);
     } else if is_connect {
-        if !is_host_and_port(target) {
-            return error(400, "http1.invalid_url", format!("{target} is no host:port, which CONNECT wants"));
+        if !is_host_and_port(path) {
+            return error(400, "http1.invalid_url", format!("{path} is no host:port, which CONNECT wants"));
         }
-        headers.add(":authority", target);
+        headers.add(":authority", path);
     } else {
-        let Some((scheme, rest)) = target.split_once("://") else {
-            return error(400, "http1.invalid_url", format!("{target} is neither a path nor a URL"));
+        let Some(url) = target::url(path) else {
+            return error(400, "http1.invalid_url", format!("{path} is neither a path nor a URL"));
         };
-        let scheme = scheme.to_ascii_lowercase();
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at(end);
-        if host.is_empty() || !matches!(scheme.as_str(), "http" | "https") {
-            return error(400, "http1.invalid_url", format!("{target} is no http URL"));
+        if !matches!(url.scheme.as_str(), "http" | "https") {
+            return error(400, "http1.invalid_scheme", format!("{path} is no http URL"));
         }
-        if scheme == "https" && settings.is_plain_edge {
+        if url.scheme == "https" && settings.is_plain_edge {
             return error(
                 403,
                 "http1.https_url_on_plaintext_connection",
-                format!("{target} is an https URL on a plain-text connection"),
+                format!("{path} is an https URL on a plain-text connection"),
             );
         }
-        headers.add(":scheme", &scheme);
-        headers.add(":authority", host);
-        headers.add(":path", if path.is_empty() { "/" } else { path });
+        headers.add(":scheme", &url.scheme);
+        headers.add(":authority", url.authority);
+        headers.add(":path", url.path);
     }
     add_fields(request, headers);
     Ok(())
 }
 
-/// Takes the request over as HTTP/2 sends it.
-pub(crate) fn http2(request: &Request, headers: &mut Headers) {
+/// Takes the request over as HTTP/2 sends it; headers that belong to a connection of HTTP/1 have no place there.
+pub(crate) fn http2(request: &Request, headers: &mut Headers) -> Result<(), ProtocolError> {
+    let is_misplaced = |(name, value): &&(String, String)| match name.to_ascii_lowercase().as_str() {
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
+        "te" => !value.trim().eq_ignore_ascii_case("trailers"),
+        _ => false,
+    };
+    if let Some((name, _)) = request.headers.iter().find(is_misplaced) {
+        let why = format!("{name} is a header of HTTP/1, which HTTP/2 doesn't allow");
+        return Err(ProtocolError { status: None, details: "http2.invalid.header.field", why });
+    }
     headers.add(":method", &request.method);
     if request.method == "CONNECT" && !request.headers.iter().any(|(name, _)| name == ":protocol") {
         headers.add(":authority", request.authority.as_deref().unwrap_or(&request.path));
@@ -128,6 +137,7 @@ pub(crate) fn http2(request: &Request, headers: &mut Headers) {
     }
     add_fields(request, headers);
     join_cookies(headers);
+    Ok(())
 }
 
 fn add_authority(request: &Request, headers: &mut Headers) {
@@ -186,7 +196,7 @@ mod tests {
             let mut request = Request::get("/");
             request.headers = crumbs.iter().map(|crumb| ("cookie".to_owned(), (*crumb).to_owned())).collect();
             let mut headers = Headers::default();
-            http2(&request, &mut headers);
+            http2(&request, &mut headers).unwrap();
             headers.get("cookie").map(str::to_owned)
         };
         assert_eq!(cookie(&["a=1", "b=2"]).as_deref(), Some("a=1; b=2"));

@@ -114,8 +114,13 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
     }
     let mut headers = Headers::default();
     if is_http2 {
-        codec::http2(request, &mut headers);
-        return Some(headers);
+        return match codec::http2(request, &mut headers) {
+            Ok(()) => Some(headers),
+            Err(error) => {
+                failed(error.status, Some(error.details), &error.why);
+                None
+            }
+        };
     }
     let allow_absolute = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).is_none_or(|v| v.value);
     let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
