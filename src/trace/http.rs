@@ -231,13 +231,6 @@ fn routed(
         walk.outcome.route_name = None;
         walk.outcome.cluster = None;
         let selected = select(hop, walk, table, stream);
-        if let Some(reply) = require_tls(selected.vhost, stream) {
-            // The redirect takes the place of a route: filters run before it all the same.
-            if filters(hop, walk, hcm, stream, Some(&selected)).is_some() {
-                local_reply(walk, stream, reply);
-            }
-            return;
-        }
         if let Some(cluster) = &selected.cluster
             && upstream::is_in_force(&hop.cx, cluster)
         {
@@ -245,6 +238,13 @@ fn routed(
         }
         if let Some(reply) = refused_upgrade(hop, hcm, &selected, stream) {
             local_reply(walk, stream, reply);
+            return;
+        }
+        if let Some(reply) = require_tls(selected.vhost, stream) {
+            // The redirect takes the place of a route: filters run before it all the same.
+            if filters(hop, walk, hcm, stream, Some(&selected)).is_some() {
+                local_reply(walk, stream, reply);
+            }
             return;
         }
         match filters(hop, walk, hcm, stream, Some(&selected)) {
@@ -377,8 +377,10 @@ fn refused_upgrade(
             .find(|u| u.upgrade_type.eq_ignore_ascii_case(&wanted))
             .is_some_and(|u| u.enabled.is_none_or(|v| v.value)),
     };
-    // A CONNECT that no route takes ends as any other request without a route.
-    if is_allowed || (wanted == "CONNECT" && selected.route.is_none()) {
+    // Without a route there is none that lacks the upgrade, and the request ends as any other. The redirect of
+    // `require_tls` is one.
+    let has_route = selected.route.is_some() || selected.vhost.is_some_and(|vhost| requires_tls(vhost, stream));
+    if is_allowed || !has_route {
         return None;
     }
     Some(LocalReply {
