@@ -4,6 +4,7 @@
 //! it went. Errors are printed in one place (`error`). This room and `input` alone touch the terminal and
 //! the environment, and this one knows nothing of what the configuration means.
 
+mod authz;
 mod completions;
 mod error;
 mod format;
@@ -11,10 +12,12 @@ mod graph;
 mod input;
 mod manual;
 mod proxy_config;
+mod proxy_status;
 mod suggest;
 mod summary;
 mod trace;
 mod ui;
+mod ztunnel_config;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,9 +54,21 @@ enum Command {
     Summary(summary::SummaryArgs),
     Trace(Box<trace::TraceArgs>),
     ProxyConfig(proxy_config::ProxyConfigArgs),
+    ProxyStatus(proxy_status::ProxyStatusArgs),
+    Authz(authz::AuthzArgs),
+    /// The same under the name that istioctl has for it
+    #[command(subcommand, hide = true, visible_alias = "x")]
+    Experimental(Experimental),
+    ZtunnelConfig(ztunnel_config::ZtunnelConfigArgs),
     Graph(graph::GraphArgs),
     Completions(completions::CompletionsArgs),
     Manual(manual::ManualArgs),
+}
+
+/// Commands that istioctl keeps apart.
+#[derive(Debug, Subcommand)]
+enum Experimental {
+    Authz(authz::AuthzArgs),
 }
 
 /// How a command that did its work ended.
@@ -97,6 +112,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Summary(args) => summary::run(&mut ui, args),
         Command::Trace(args) => trace::run(&mut ui, args),
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args),
+        Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => authz::run(&mut ui, args),
+        Command::ProxyStatus(args) => proxy_status::run(&mut ui, args),
+        Command::ZtunnelConfig(args) => ztunnel_config::run(&mut ui, args),
         Command::Graph(args) => graph::run(&mut ui, args),
         Command::Completions(args) => completions::run(&mut ui, args),
         Command::Manual(args) => manual::run(&mut ui, args),

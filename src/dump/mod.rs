@@ -19,9 +19,11 @@ mod route_table;
 mod runtime;
 mod scan;
 mod sensitive;
+pub mod sync;
 mod text;
 mod unmodelled;
 mod view;
+pub mod ztunnel;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};

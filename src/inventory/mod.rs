@@ -4,25 +4,34 @@
 //! (`view`), in parallel, so that a table of listeners doesn't pay for what it doesn't show. Columns, order and
 //! rules of cells are istioctl's (spec/istioctl.md §1); `render` lays them out.
 
+mod authz;
 mod bootstrap;
 mod clusters;
 mod endpoints;
 mod go_sort;
 mod listeners;
 mod name;
+mod proxy_status;
 mod routes;
 mod secrets;
 mod summary;
 mod view;
+mod ztunnel;
 
+pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
 pub use endpoints::{EndpointFilter, EndpointRow, endpoint_resources, endpoints, live_endpoints, live_resources};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
+pub use proxy_status::{ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer, newest_push, proxy_status};
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
 pub use secrets::{CertificateRow, SecretRow, secrets};
 pub use summary::{Attention, Freshness, Identity, Summary, summary};
+pub use ztunnel::{
+    ConnectionFilter, ConnectionRow, IdentityRow, ServiceRow, WorkloadFilter, WorkloadRow, workload_states,
+    ztunnel_certificates, ztunnel_connections, ztunnel_policies, ztunnel_services, ztunnel_workloads,
+};
 
 /// A list, and what in the dump couldn't be read for it.
 #[derive(Debug)]

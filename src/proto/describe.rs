@@ -242,7 +242,7 @@ fn is_entry(message: &DescriptorProto) -> bool {
 }
 
 /// protobuf's JSON name: an underscore is dropped and the letter after it is a capital.
-fn lower_camel(name: &str) -> String {
+pub(crate) fn lower_camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut after_underscore = false;
     for c in name.chars() {

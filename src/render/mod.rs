@@ -12,11 +12,13 @@ mod graph;
 mod json;
 mod mermaid;
 mod proxy_config;
+mod proxy_status;
 mod style;
 mod summary;
 mod table;
 mod trace;
 mod words;
+mod ztunnel;
 
 pub use dot::dot;
 pub use escape::escape;
@@ -25,9 +27,14 @@ pub use graph::{DanglingAnswer, EdgeAnswer, GraphAnswer, NodeAnswer};
 pub use json::{compact, pretty, yaml};
 pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
-    clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief, listeners_wide, routes,
-    routes_brief, routes_wide, secrets, secrets_wide, versions,
+    authorization_policies, clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief,
+    listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide, versions,
 };
+pub use proxy_status::{proxy_status, proxy_status_istioctl, proxy_status_types};
 pub use summary::summary;
 pub use table::Table;
 pub use trace::trace;
+pub use ztunnel::{
+    ztunnel_certificates, ztunnel_connections, ztunnel_policies, ztunnel_services, ztunnel_workloads,
+    ztunnel_workloads_wide,
+};

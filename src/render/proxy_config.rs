@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::escape::escape;
 use super::table::Table;
 use crate::inventory::{
-    CertificateRow, ClusterRow, EndpointRow, ListenerRow, RouteConfigRow, SecretRow, SubsetKey, Versions,
+    CertificateRow, ClusterRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow, SecretRow, SubsetKey, Versions,
 };
 
 /// One row a filter chain.
@@ -264,4 +264,13 @@ pub fn versions(versions: &Versions) -> String {
     let shown = || lines.iter().filter_map(|(label, version)| version.map(|version| (*label, version)));
     let width = shown().map(|(label, _)| label.len()).max().unwrap_or_default();
     shown().map(|(label, version)| format!("{label:width$} {}\n", escape(version))).collect()
+}
+/// One row a policy and action.
+#[must_use]
+pub fn authorization_policies(rows: &[PolicyRow]) -> Table<'_> {
+    let mut table = Table::new(&["ACTION", "AuthorizationPolicy", "RULES"], 3);
+    for row in rows {
+        table.row([row.action.into(), row.policy.as_str().into(), row.rules.to_string().into()]);
+    }
+    table
 }

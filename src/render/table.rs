@@ -11,7 +11,7 @@ use super::style::HEAD;
 /// A table whose rows all have as many cells as the header.
 #[derive(Debug)]
 pub struct Table<'a> {
-    header: Vec<&'static str>,
+    header: Vec<Cow<'a, str>>,
     rows: Vec<Vec<Cow<'a, str>>>,
     padding: usize,
 }
@@ -20,7 +20,13 @@ impl<'a> Table<'a> {
     /// An empty table; `padding` spaces are the least between columns.
     #[must_use]
     pub fn new(header: &[&'static str], padding: usize) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), padding }
+        Self::with_header(header.iter().map(|cell| Cow::Borrowed(*cell)).collect(), padding)
+    }
+
+    /// The same where the columns depend on what is shown.
+    #[must_use]
+    pub fn with_header(header: Vec<Cow<'a, str>>, padding: usize) -> Self {
+        Self { header, rows: Vec::new(), padding }
     }
 
     /// Adds a row.
@@ -39,7 +45,7 @@ impl<'a> Table<'a> {
     /// The text, one line a row.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut widths: Vec<usize> = self.header.iter().map(|cell| cell.len()).collect();
+        let mut widths: Vec<usize> = self.header.iter().map(|cell| measure(cell)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(measure(cell));
@@ -48,7 +54,7 @@ impl<'a> Table<'a> {
         let line: usize = widths.iter().map(|width| width + self.padding).sum();
         let mut out = String::with_capacity(line * (self.rows.len() + 1) + 16);
         out.push_str(&HEAD.render().to_string());
-        self.line(&mut out, &widths, self.header.iter().copied());
+        self.line(&mut out, &widths, self.header.iter().map(AsRef::as_ref));
         out.push_str(&HEAD.render_reset().to_string());
         out.push('\n');
         for row in &self.rows {
