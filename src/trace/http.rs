@@ -18,6 +18,7 @@ use super::request::{Connection, Headers, Protocol};
 use super::route;
 use super::route_config::{self, Located};
 use super::tcp;
+use super::tunnel;
 use super::unmodelled;
 use super::upstream::{self, Attempt};
 use super::vhost;
@@ -533,6 +534,11 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
     record_headers(walk, &before, &stream.headers);
     walk.outcome.details = Some("via_upstream".to_owned());
     if let HostAddress::Internal { listener, .. } = &host.address {
+        if tunnel::ends_here(action, stream) {
+            let next = upstream::internal_connection(&host, &stream.connection, Some(stream));
+            tunnel::follow(hop, walk, listener, next);
+            return;
+        }
         let request = network::next_request(
             stream,
             hop.bytes.request(),
@@ -540,7 +546,9 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
         );
         let inner = Hop { bytes: Bytes::Internal(&request, false), depth: hop.depth + 1, ..*hop };
         let next = upstream::internal_connection(&host, &stream.connection, Some(stream));
-        tcp::http_result(walk, |walk| network::enter_internal(&inner, walk, listener, next));
+        tcp::http_result(walk, |walk| {
+            network::enter_internal(&inner, walk, listener, next);
+        });
         if walk.outcome.status.is_none() {
             closed_by_next_hop(walk);
         }

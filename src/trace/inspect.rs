@@ -98,7 +98,9 @@ fn one(
         None => None,
     };
     let type_name = config.as_ref().map(|any| type_of(any).into_owned()).unwrap_or_default();
-    match kind(&type_name, &filter.name) {
+    let kind = kind(&type_name, &filter.name);
+    connection.awaited_data |= matches!(kind, Known::TlsInspector | Known::HttpInspector | Known::ProxyProtocol);
+    match kind {
         Known::OriginalDst => original_dst(bytes, connection),
         Known::TlsInspector => tls_inspector(bytes, connection),
         Known::HttpInspector => http_inspector(bytes, connection),

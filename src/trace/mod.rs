@@ -35,6 +35,7 @@ mod route_config;
 mod session;
 mod tcp;
 mod tracer;
+mod tunnel;
 mod unmodelled;
 mod upstream;
 mod vhost;

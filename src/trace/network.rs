@@ -72,12 +72,13 @@ pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
     serve(hop, walk, current, connection);
 }
 
-/// Follows a connection that another cluster of the same proxy opens to an internal listener by name.
-pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: Connection) {
-    let Some(found) = listener::internal(&hop.cx, name) else { return };
+/// Follows a connection that another cluster of the same proxy opens to an internal listener by name; gives whether it
+/// stands until the first bytes are read.
+pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: Connection) -> bool {
+    let Some(found) = listener::internal(&hop.cx, name) else { return false };
     if hop.depth > MAX_HOPS {
         walk.end(Disposition::Loop);
-        return;
+        return false;
     }
     let origin = found.resource.origin();
     walk.outcome.listener = Some(found.listener.name.clone()).filter(|name| !name.is_empty());
@@ -88,9 +89,11 @@ pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: C
     let inspected = inspect::run(&hop.cx, walk, hop.session, &found, hop.bytes, &mut connection);
     if let Inspected::Closed(disposition) = inspected {
         walk.end(disposition);
-        return;
+        return connection.awaited_data;
     }
+    let awaited_data = connection.awaited_data;
     serve(hop, walk, found, connection);
+    awaited_data || walk.outcome.disposition != Some(Disposition::NoFilterChain)
 }
 
 fn serve(hop: &Hop<'_>, walk: &mut Walk, found: Accepting<'_>, mut connection: Connection) {

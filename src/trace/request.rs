@@ -36,6 +36,8 @@ pub struct Request {
     pub path: String,
     /// Request headers in the order sent.
     pub headers: Vec<(String, String)>,
+    /// What a CONNECT carries once its tunnel is open (HBONE); `None` is a line that isn't HTTP.
+    pub tunnelled: Option<Box<Request>>,
 }
 
 impl Request {
@@ -57,6 +59,7 @@ impl Request {
             authority: None,
             path: path.to_owned(),
             headers: Vec::new(),
+            tunnelled: None,
         }
     }
 }
@@ -148,6 +151,8 @@ pub struct Connection {
     pub metadata: BTreeMap<String, Struct>,
     /// Whether the PROXY protocol header has been read: it comes once.
     pub read_proxy_header: bool,
+    /// Whether a listener filter waited for the first bytes before a filter chain was looked for.
+    pub awaited_data: bool,
     /// Whether the peer is another listener of this proxy, not a socket.
     pub is_internal: bool,
 }
@@ -172,6 +177,7 @@ impl Connection {
             filter_state: BTreeMap::new(),
             metadata: BTreeMap::new(),
             read_proxy_header: false,
+            awaited_data: false,
             is_internal: false,
         }
     }

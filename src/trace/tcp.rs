@@ -73,7 +73,9 @@ pub(crate) fn serve(
             depth: hop.depth + 1,
             ..*hop
         };
-        http_result(walk, |walk| network::enter_internal(&inner, walk, listener, next));
+        http_result(walk, |walk| {
+            network::enter_internal(&inner, walk, listener, next);
+        });
         return;
     }
     walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });

@@ -75,11 +75,24 @@ fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), Str
         request.path = path;
     }
     request.headers.extend(take(&mut fields, "headers", headers)?.unwrap_or_default());
+    request.tunnelled = take(&mut fields, "tunnelled", tunnelled)?.map(Box::new);
     if request.connect.is_none() && request.authority.is_none() {
         return Err("neither connect nor authority says where it goes".to_owned());
     }
     let unknown = fields.keys().filter(|key| !RECORDING.contains(&key.as_str())).cloned().collect();
     Ok((request, unknown))
+}
+
+/// What a CONNECT carries: a request like any other, but for another tunnel.
+fn tunnelled(value: Value) -> Result<Request, String> {
+    let fields = object(value)?;
+    if fields.contains_key("tunnelled") {
+        return Err("a tunnel in a tunnel isn't followed".to_owned());
+    }
+    match request(fields)? {
+        (request, unknown) if unknown.is_empty() => Ok(request),
+        (_, unknown) => Err(format!("{} isn't known", unknown.join(", "))),
+    }
 }
 
 /// A field read by `read`; absent and null are the same.

@@ -31,6 +31,21 @@ pub(crate) fn proxy_with(minor: u32, runtime: &serde_json::Value, resources: &se
     Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
 }
 
+/// A proxy of Envoy 1.40 with static listeners and clusters.
+pub(crate) fn proxy_of(listeners: &[serde_json::Value], clusters: &[serde_json::Value]) -> Proxy {
+    let listeners: Vec<_> = listeners.iter().map(|listener| serde_json::json!({"listener": listener})).collect();
+    let clusters: Vec<_> = clusters.iter().map(|cluster| serde_json::json!({"cluster": cluster})).collect();
+    let dump = serde_json::json!({"configs": [
+        {"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": {
+            "node": {"user_agent_build_version": {"version": {"major_number": 1, "minor_number": 40}}},
+        }},
+        {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "static_listeners": listeners},
+        {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "static_clusters": clusters},
+    ]});
+    let source = Source::from_bytes("dump.json", dump.to_string().into_bytes());
+    Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
+}
+
 /// Every answer that `look` gives over all walks, and what was missing.
 pub(crate) fn answers<T: Ord>(
     proxy: &Proxy,
