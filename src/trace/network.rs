@@ -101,10 +101,8 @@ fn serve(hop: &Hop<'_>, walk: &mut Walk, found: Accepting<'_>, mut connection: C
     unmodelled::in_resource(&hop.cx, walk, found.resource, |path| decides(path, chosen.as_ref()));
     let Some(chosen) = chosen else { return };
     let origin = found.resource.origin().within(&chosen.path);
-    if !handshake(hop, walk, chosen.chain, &origin, &mut connection) {
-        return;
-    }
-    run_filters(hop, walk, &found, &chosen, origin, connection);
+    let is_open = handshake(hop, walk, chosen.chain, &origin, &mut connection);
+    run_filters(hop, walk, &found, &chosen, origin, connection, is_open);
 }
 
 /// Whether what stands at a path of a listener takes part in what becomes of a connection in a chain.
@@ -259,6 +257,9 @@ fn rejects_identity(
 }
 
 /// The network filters of a chain, up to the one that takes the connection over.
+///
+/// Where the handshake failed (not `is_open`), only what happens before it is left: a TCP proxy dials its upstream as
+/// soon as the connection is accepted (measured on 1.40), the others wait for data.
 fn run_filters(
     hop: &Hop<'_>,
     walk: &mut Walk,
@@ -266,6 +267,7 @@ fn run_filters(
     chosen: &Chosen<'_>,
     origin: Origin,
     mut connection: Connection,
+    is_open: bool,
 ) {
     let mut denied: Option<Denial> = None;
     for (index, filter) in chosen.chain.filters.iter().enumerate() {
@@ -275,6 +277,9 @@ fn run_filters(
         let origin = origin.clone().within(&format!(".filters[{index}]"));
         let Some(config) = config_of(hop, walk, filter) else { continue };
         let type_name = type_of(&config).into_owned();
+        if !is_open && !acts_on_accept(&type_name) {
+            continue;
+        }
         match type_name.as_str() {
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
                 if let Some(denial) = denied {
@@ -291,6 +296,16 @@ fn run_filters(
                 match hop.cx.cache.decode::<TcpProxy>(&config) {
                     Ok(proxy) => tcp::serve(hop, walk, &proxy, origin, &connection, denied),
                     Err(error) => unreadable(walk, &error),
+                }
+                if !is_open && walk.outcome.disposition.is_some_and(Disposition::is_delivered) {
+                    // Whether the upstream has answered by the time that the handshake fails is a race.
+                    if walk.undecided("upstream connected before the TLS handshake failed", 2) == 1 {
+                        walk.outcome.upstream_host = None;
+                    }
+                    walk.outcome.status = None;
+                    walk.outcome.upstream_path = None;
+                    walk.outcome.upstream_authority = None;
+                    walk.end(Disposition::TlsMismatch);
                 }
                 return;
             }
@@ -360,11 +375,25 @@ fn run_filters(
             },
         }
     }
+    if !is_open {
+        return;
+    }
     walk.step(
         Step::new("network filter", "none", "the chain has no terminal filter: the connection is closed")
             .at(Some(origin)),
     );
     walk.end(Disposition::ProtocolMismatch);
+}
+
+/// Whether a network filter does its part before the first byte of the client is read.
+fn acts_on_accept(type_name: &str) -> bool {
+    matches!(
+        type_name,
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+            | "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"
+            | "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
+            | "envoy.extensions.filters.network.set_filter_state.v3.Config"
+    )
 }
 
 fn unreadable(walk: &mut Walk, error: &str) {
@@ -456,4 +485,45 @@ pub(crate) fn next_request(stream: &Stream, request: &Request, is_http2: bool) -
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
         .collect();
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::trace::Tracer;
+    use crate::trace::matcher::fixture::proxy_of;
+
+    /// Envoy dials the upstream of a TCP proxy when it accepts; the access log shows the cluster although TLS failed.
+    #[test]
+    fn a_tcp_proxy_has_its_cluster_before_the_handshake_fails() {
+        let at = |ip: &str, port: u16| json!({"socket_address": {"address": ip, "port_value": port}});
+        let endpoint = json!({"endpoint": {"address": at("10.0.0.1", 80)}});
+        let socket = json!({"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": true,
+        }});
+        let filter = json!({"name": "tcp", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "cluster": "c",
+        }});
+        let chain = json!({"transport_socket": socket, "filters": [filter]});
+        let listener = json!({"name": "tls", "address": at("0.0.0.0", 443), "filter_chains": [chain]});
+        let assignment = json!({"cluster_name": "c", "endpoints": [{"lb_endpoints": [endpoint]}]});
+        let cluster = json!({"name": "c", "type": "STATIC", "load_assignment": assignment});
+        let proxy = proxy_of(&[listener], &[cluster]);
+        let mut request = Request::get("/");
+        request.connect = Some("10.9.9.9:443".parse().unwrap());
+        request.tls = Some(ClientTls::default());
+        let trace = Tracer::new(&proxy).trace(&request);
+        let ends = trace.branches.iter().map(|branch| {
+            let outcome = &branch.outcome;
+            (outcome.disposition, outcome.cluster.as_deref(), outcome.upstream_host.as_deref(), outcome.status)
+        });
+        let failed = Some(Disposition::TlsMismatch);
+        let expected = [(failed, Some("c"), Some("10.0.0.1:80"), None), (failed, Some("c"), None, None)];
+        assert_eq!(ends.collect::<Vec<_>>(), expected);
+        assert!(trace.unknown.is_empty(), "{:?}", trace.unknown);
+    }
 }
