@@ -1,0 +1,1 @@
+"""Real generated configuration on a real Envoy: is what the tracer says of it true?"""
