@@ -79,7 +79,7 @@ class Traffic:
     def _connection(self, listener: dict, chain: dict) -> Request:
         rng, match = self.rng, chain.get("filter_chain_match") or {}
         ip, port = address_of(listener), match.get("destination_port", port_of(listener))
-        redirected_to = None
+        redirected_to, tolerance = None, ["upstream_host"]
         if port_of(listener) == network.OUTBOUND_PORT:
             redirected_to, ip = network.OUTBOUND_PORT, rng.choice(UNKNOWN_ADDRESSES)
             port = rng.choice([80, 443, 4321, port])
@@ -98,8 +98,9 @@ class Traffic:
             ip = rng.choice(UNKNOWN_ADDRESSES)
         if rng.random() < 0.05 and redirected_to:
             port = rng.choice([80, 443, 9080, 8080, 15021])
+            tolerance.append("cluster")
         return Request(connect=[ip, port], source=network.source(redirected_to, rng), tls=self._tls(chain, match),
-                       tolerance=["upstream_host"])
+                       tolerance=tolerance)
 
     def _virtual_addresses(self, port: int) -> list:
         own = [address_of(x) for x in self.resources.listeners if port_of(x) == port]
