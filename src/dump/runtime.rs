@@ -33,6 +33,25 @@ impl Proxy {
         parse_version(text.split('/').nth(1)?)
     }
 
+    /// Whether that release is a build from between two releases (`1.37.1-dev`), which may lack what the release of the
+    /// same number brought.
+    pub fn is_development_build(&self) -> bool {
+        use crate::proto::envoy::config::core::v3::node::UserAgentVersionType;
+        let label = self.node().and_then(|node| match node.user_agent_version_type.as_ref()? {
+            UserAgentVersionType::UserAgentBuildVersion(build) => {
+                Some(build.metadata.as_ref()?.fields.get("build.label")?.as_str()?.to_owned())
+            }
+            UserAgentVersionType::UserAgentVersion(_) => None,
+        });
+        match label {
+            Some(label) => label.ends_with("dev"),
+            None => self
+                .server_info()
+                .and_then(|info| info.version.split('/').nth(1))
+                .is_some_and(|version| version.ends_with("-dev")),
+        }
+    }
+
     /// Final value of a runtime key: `/runtime` if captured, else the static layers of the bootstrap, the last of
     /// which wins (semantics §1.3, "/runtime").
     pub fn runtime(&self, key: &str) -> Option<&Value> {

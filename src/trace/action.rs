@@ -6,6 +6,7 @@ use super::context::{Context, Selected, Stream};
 use super::format;
 use super::matcher::uri_template;
 use super::path::port_start;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::envoy::config::core::v3::HeaderValueOption;
@@ -44,7 +45,8 @@ pub(crate) fn location(
         Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => scheme.clone(),
         Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => "https".to_owned(),
         Some(SchemeRewriteSpecifier::HttpsRedirect(false)) | None => {
-            headers.get(":scheme").unwrap_or("http").to_owned()
+            let kept = if cx.follows(Rule::RedirectKeepsScheme) { ":scheme" } else { "x-forwarded-proto" };
+            headers.get(kept).unwrap_or("http").to_owned()
         }
     };
     let port = if action.port_redirect == 0 { String::new() } else { format!(":{}", action.port_redirect) };
@@ -57,13 +59,23 @@ pub(crate) fn location(
     let query_at = current.find('?').unwrap_or(current.len());
     let query = if action.strip_query { "" } else { current.get(query_at..).unwrap_or_default() };
     let path = match &action.path_rewrite_specifier {
-        Some(PathRewriteSpecifier::PathRedirect(path)) if path.contains('?') => path.clone(),
+        Some(PathRewriteSpecifier::PathRedirect(path))
+            if path.contains('?') || (!path.is_empty() && !cx.follows(Rule::PathRedirectKeepsQuery)) =>
+        {
+            path.clone()
+        }
         Some(PathRewriteSpecifier::PathRedirect(path)) if !path.is_empty() => format!("{path}{query}"),
         Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
             format!("{}{query}", replace_matched(criteria, current.get(..query_at).unwrap_or_default(), prefix))
         }
         Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
-            format!("{}{query}", substitute(cx, walk, rewrite, current.get(..query_at).unwrap_or_default()))
+            let path = current.get(..query_at).unwrap_or_default();
+            let rewritten = substitute(cx, walk, rewrite, path);
+            if cx.follows(Rule::RegexRedirectGivesWholePath) {
+                format!("{rewritten}{query}")
+            } else {
+                format!("{}{query}", replace_matched(criteria, path, &rewritten))
+            }
         }
         Some(PathRewriteSpecifier::PathRewrite(text)) => {
             format!("{}{query}", format::evaluate(walk, text, stream).unwrap_or_default())
@@ -183,6 +195,7 @@ fn rewritten_path(
         if rewritten.is_none() {
             walk.missing(format!("path rewrite policy {} can't be evaluated", policy.name));
         }
+        let query = if cx.follows(Rule::TemplateRewriteKeepsQuery) { query } else { "" };
         return rewritten.map(|path| format!("{path}{query}"));
     }
     if !action.path_rewrite.is_empty() {
@@ -225,7 +238,10 @@ fn rewrite_host(
     if let Some(host) = host.filter(|host| !host.is_empty()) {
         if action.append_x_forwarded_host {
             let old = stream.headers.authority().to_owned();
-            stream.headers.append("x-forwarded-host", &old);
+            let last = stream.headers.get("x-forwarded-host").and_then(|hosts| hosts.rsplit(',').next()).map(str::trim);
+            if last != Some(old.as_str()) || !cx.follows(Rule::ForwardedHostOnce) {
+                stream.headers.append("x-forwarded-host", &old);
+            }
         }
         stream.headers.set(":authority", &host);
     }
@@ -283,7 +299,10 @@ pub(crate) fn add_header(walk: &mut Walk, option: &HeaderValueOption, stream: &m
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::trace::matcher::fixture::{answer, connection, message, proxy, stream};
 
     #[test]
     fn default_ports_go_with_their_scheme() {
@@ -292,6 +311,24 @@ mod tests {
         assert_eq!(kept_host("a:80", "http", "http", false), "a:80");
         assert_eq!(kept_host("a:81", "http", "http", true), "a");
         assert_eq!(kept_host("[::1]:80", "http", "https", false), "[::1]");
+    }
+
+    #[test]
+    fn redirects_of_older_releases_lose_and_double() {
+        let to = |minor, redirect: serde_json::Value, path: &str| {
+            let redirect: RedirectAction = message(redirect);
+            let criteria: RouteMatch = message(json!({"prefix": "/a"}));
+            let stream = stream(connection(), path, &[(":scheme", "http"), ("x-forwarded-proto", "https")]);
+            answer(&proxy(minor), |cx, walk| location(cx, walk, &redirect, Some(&criteria), &stream))
+        };
+        let path = json!({"path_redirect": "/b", "scheme_redirect": "http"});
+        assert_eq!(to(14, path.clone(), "/a?q"), "http://example.com/b");
+        assert_eq!(to(15, path, "/a?q"), "http://example.com/b?q");
+        let regex = json!({"regex_rewrite": {"pattern": {"regex": "a"}, "substitution": "b"}, "scheme_redirect": "x"});
+        assert_eq!(to(24, regex.clone(), "/a/c?q"), "x://example.com/b/c/c?q");
+        assert_eq!(to(25, regex, "/a/c?q"), "x://example.com/b/c?q");
+        assert_eq!(to(19, json!({}), "/a"), "https://example.com/a");
+        assert_eq!(to(20, json!({}), "/a"), "http://example.com/a");
     }
 
     #[test]

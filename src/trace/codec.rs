@@ -1,7 +1,9 @@
 //! What the HTTP codec makes of the bytes: a request, or a protocol error (semantics §3.1, §8.3).
 
+use super::context::Context;
 use super::request::{Headers, Protocol, Request};
 use super::request_target as target;
+use super::version::Rule;
 
 /// Methods that Envoy's HTTP/1 parser knows unless custom ones are allowed.
 const METHODS: &[&str] = &[
@@ -21,7 +23,6 @@ const METHODS: &[&str] = &[
     "MKCOL",
     "MOVE",
     "MSEARCH",
-    "M-SEARCH",
     "NOTIFY",
     "OPTIONS",
     "PATCH",
@@ -43,8 +44,21 @@ const METHODS: &[&str] = &[
 ];
 
 /// Whether the HTTP/1 parser takes this method.
-pub(crate) fn is_known_method(method: &str) -> bool {
-    METHODS.contains(&method)
+fn is_known_method(cx: &Context<'_>, method: &str) -> bool {
+    METHODS.contains(&method) || (method == "QUERY" && cx.follows(Rule::QueryIsAMethod))
+}
+
+/// Whether http_inspector takes a request line with this method for HTTP.
+pub(crate) fn is_inspected_as_http(cx: &Context<'_>, method: &str) -> bool {
+    if cx.follows(Rule::InspectorTakesAnyMethod) {
+        return !method.is_empty()
+            && method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    }
+    match method {
+        "MSEARCH" => false,
+        "M-SEARCH" => !cx.follows(Rule::InspectorForgotMSearch),
+        method => METHODS.contains(&method),
+    }
 }
 
 /// A protocol error: flag DPE.
@@ -68,9 +82,14 @@ pub(crate) struct Settings {
 }
 
 /// Reads the request line and headers as HTTP/1.
-pub(crate) fn http1(request: &Request, settings: Settings, headers: &mut Headers) -> Result<(), ProtocolError> {
+pub(crate) fn http1(
+    cx: &Context<'_>,
+    request: &Request,
+    settings: Settings,
+    headers: &mut Headers,
+) -> Result<(), ProtocolError> {
     let error = |status, details, why: String| Err(ProtocolError { status: Some(status), details, why });
-    if !is_known_method(&request.method) {
+    if !is_known_method(cx, &request.method) {
         return error(
             400,
             "http1.codec_error",
@@ -98,10 +117,12 @@ pub(crate) fn http1(request: &Request, settings: Settings, headers: &mut Headers
         let Some(url) = target::url(path) else {
             return error(400, "http1.invalid_url", format!("{path} is neither a path nor a URL"));
         };
-        if !matches!(url.scheme.as_str(), "http" | "https") {
+        let validates = cx.follows(Rule::ValidatesScheme);
+        let has_right_case = path.starts_with(&url.scheme) || cx.follows(Rule::AbsoluteUrlInAnyCase);
+        if validates && !(has_right_case && matches!(url.scheme.as_str(), "http" | "https")) {
             return error(400, "http1.invalid_scheme", format!("{path} is no http URL"));
         }
-        if url.scheme == "https" && settings.is_plain_edge {
+        if validates && url.scheme == "https" && settings.is_plain_edge {
             return error(
                 403,
                 "http1.https_url_on_plaintext_connection",
@@ -189,6 +210,51 @@ pub(crate) fn upgrade(protocol: Protocol, headers: &Headers) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::matcher::fixture::{answer, proxy};
+
+    fn request(method: &str, path: &str) -> Request {
+        Request { method: method.to_owned(), ..Request::get(path) }
+    }
+
+    /// Details of the protocol error that a request line is.
+    fn refused(minor: u32, method: &str, path: &str) -> Option<&'static str> {
+        let settings = Settings { allow_absolute_url: true, is_plain_edge: true };
+        let request = request(method, path);
+        let result = answer(&proxy(minor), |cx, _| {
+            http1(cx, &request, settings, &mut Headers::default()).err().map(|error| error.details)
+        });
+        result
+    }
+
+    #[test]
+    fn query_became_a_method() {
+        assert_eq!((refused(39, "QUERY", "/"), refused(40, "QUERY", "/")), (Some("http1.codec_error"), None));
+        assert_eq!((refused(40, "MSEARCH", "/"), refused(40, "M-SEARCH", "/")), (None, Some("http1.codec_error")));
+    }
+
+    #[test]
+    fn schemes_of_whole_urls_came_to_be_checked() {
+        assert_eq!(refused(40, "GET", "ftp://a/"), Some("http1.invalid_scheme"));
+        assert_eq!((refused(17, "GET", "ftp://a/"), refused(17, "GET", "https://a/")), (None, None));
+        assert_eq!(refused(18, "GET", "https://a/"), Some("http1.https_url_on_plaintext_connection"));
+        assert_eq!(refused(26, "GET", "HTTP://a/"), Some("http1.invalid_scheme"));
+        assert_eq!(refused(27, "GET", "HTTP://a/"), None);
+    }
+
+    #[test]
+    fn http_inspector_takes_what_its_parser_does() {
+        let takes = |minor, method: &str| answer(&proxy(minor), |cx, _| is_inspected_as_http(cx, method));
+        for (method, on_37, on_38, on_39) in [
+            ("GET", true, true, true),
+            ("BREW", false, false, true),
+            ("FOO-BAR", false, false, true),
+            ("G@T", false, false, false),
+            ("MSEARCH", false, false, true),
+            ("M-SEARCH", true, false, true),
+        ] {
+            assert_eq!((takes(37, method), takes(38, method), takes(39, method)), (on_37, on_38, on_39), "{method}");
+        }
+    }
 
     #[test]
     fn crumbs_make_one_cookie_and_an_empty_one_none() {

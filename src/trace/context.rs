@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::assume::Assumptions;
 use super::cache::Cache;
 use super::request::{Connection, Headers};
-use crate::dump::{Proxy, Version};
+use crate::dump::Proxy;
 use crate::proto::Struct;
 use crate::proto::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use crate::proto::envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost};
@@ -27,17 +27,19 @@ impl<'a> Context<'a> {
         self.assumptions.runtime(key).or_else(|| self.proxy.runtime(key))
     }
 
-    /// Whether the proxy's Envoy is at least `major.minor`; a dump that doesn't say is taken for a current one.
-    pub(crate) fn is_at_least(&self, minor: u32) -> bool {
-        self.proxy.envoy_version().is_none_or(|version| version >= Version { major: 1, minor, patch: 0 })
-    }
-
     /// A feature guard of `layered_runtime` or `/runtime`, or its default.
     pub(crate) fn guard(&self, key: &str, default: bool) -> bool {
-        match self.runtime(key) {
-            Some(serde_json::Value::Bool(value)) => *value,
-            Some(serde_json::Value::String(text)) => text.eq_ignore_ascii_case("true"),
-            Some(_) | None => default,
+        self.switch(key).unwrap_or(default)
+    }
+
+    /// A boolean of `layered_runtime` or `/runtime`; numbers count since Envoy 1.14.
+    pub(crate) fn switch(&self, key: &str) -> Option<bool> {
+        match self.runtime(key)? {
+            serde_json::Value::Bool(value) => Some(*value),
+            serde_json::Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+            serde_json::Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+            serde_json::Value::Number(number) => number.as_u64().map(|number| number != 0),
+            _ => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::listener::Accepting;
 use super::matcher::{cidr, tree};
 use super::outcome::{Disposition, Rejected, Step};
 use super::request::Connection;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::proto::envoy::config::core::v3::CidrRange;
 use crate::proto::envoy::config::listener::v3::filter_chain_match::ConnectionSourceType;
@@ -54,7 +55,8 @@ pub(crate) fn choose<'a>(
             .enumerate()
             .map(|(index, chain)| Candidate { index, criteria: chain.filter_chain_match.as_ref() })
             .collect();
-        let mut search = Search { walk, connection, left: chains, rejected: Vec::new(), met: Vec::new() };
+        let ignores_case = cx.follows(Rule::SniIgnoresCase);
+        let mut search = Search { walk, connection, ignores_case, left: chains, rejected: Vec::new(), met: Vec::new() };
         let picked = search.run();
         rejected = std::mem::take(&mut search.rejected);
         because = match search.met.as_slice() {
@@ -142,6 +144,8 @@ impl<'a> Candidate<'a> {
 struct Search<'a, 'w> {
     walk: &'w mut Walk,
     connection: &'a Connection,
+    /// Whether server names are compared without regard to case.
+    ignores_case: bool,
     left: Vec<Candidate<'a>>,
     /// Chains that are out, in the order they went, with the criterion.
     rejected: Vec<(usize, String)>,
@@ -281,10 +285,13 @@ impl<'a> Search<'a, '_> {
     fn server_names(&mut self) {
         let sni = self.connection.server_name.clone().unwrap_or_default();
         let names = |c: &Candidate<'a>| c.list(|m| m.server_names.as_slice());
+        let ignores_case = self.ignores_case;
+        let same = |name: &str, wanted: &str| {
+            if ignores_case { name.eq_ignore_ascii_case(wanted) } else { name == wanted }
+        };
         let mut kept: Vec<Candidate<'a>> = Vec::new();
         if !sni.is_empty() {
-            kept =
-                self.left.iter().copied().filter(|c| names(c).iter().any(|n| n.eq_ignore_ascii_case(&sni))).collect();
+            kept = self.left.iter().copied().filter(|c| names(c).iter().any(|n| same(n, &sni))).collect();
             let mut from = 1;
             while kept.is_empty() {
                 let Some(dot) = sni.get(from..).and_then(|rest| rest.find('.')) else { break };
@@ -294,9 +301,7 @@ impl<'a> Search<'a, '_> {
                     .left
                     .iter()
                     .copied()
-                    .filter(|c| {
-                        names(c).iter().any(|n| n.strip_prefix('*').is_some_and(|n| n.eq_ignore_ascii_case(&suffix)))
-                    })
+                    .filter(|c| names(c).iter().any(|n| n.strip_prefix('*').is_some_and(|n| same(n, &suffix))))
                     .collect();
             }
         }

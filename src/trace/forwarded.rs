@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::context::{Context, Stream};
 use super::listener::Accepting;
 use super::matcher::cidr;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
@@ -37,7 +38,8 @@ pub(crate) fn client_address(
         if !hcm.skip_xff_append {
             stream.headers.append("x-forwarded-for", &direct.ip().to_string());
         }
-        if hops == 0 || stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
+        let trusted = hops > 0 && cx.follows(Rule::TrustsForwardedProto);
+        if !trusted || stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
             stream.headers.set("x-forwarded-proto", scheme);
         }
     } else {
@@ -69,10 +71,12 @@ pub(crate) fn client_address(
     } else {
         let edge_only: &[&str] = if uses_remote_address { EDGE_ONLY } else { &[] };
         for name in edge_only.iter().chain(INTERNAL_ONLY) {
-            stream.headers.remove(name);
+            if *name != "x-envoy-original-path" || cx.follows(Rule::SanitizesOriginalPath) {
+                stream.headers.remove(name);
+            }
         }
     }
-    sanitize(hcm, stream);
+    sanitize(cx, hcm, stream);
 }
 
 /// What only internal clients may tell a proxy.
@@ -101,11 +105,13 @@ const EDGE_ONLY: &[&str] = &[
 ];
 
 /// `te` but for trailers, and a client certificate header that the manager doesn't trust.
-fn sanitize(hcm: &HttpConnectionManager, stream: &mut Stream) {
-    let keeps_te = stream.headers.get("te").is_some_and(|te| te.split(',').any(|part| part.trim() == "trailers"));
-    stream.headers.remove("te");
-    if keeps_te {
-        stream.headers.set("te", "trailers");
+fn sanitize(cx: &Context<'_>, hcm: &HttpConnectionManager, stream: &mut Stream) {
+    if cx.follows(Rule::RemovesTe) {
+        let trailers = stream.headers.get("te").is_some_and(|te| te.split(',').any(|part| part.trim() == "trailers"));
+        stream.headers.remove("te");
+        if trailers && cx.follows(Rule::KeepsTeTrailers) {
+            stream.headers.set("te", "trailers");
+        }
     }
     let mode = ForwardClientCertDetails::try_from(hcm.forward_client_cert_details).unwrap_or_default();
     if matches!(mode, ForwardClientCertDetails::Sanitize | ForwardClientCertDetails::SanitizeSet) {
@@ -123,7 +129,7 @@ fn is_internal(cx: &Context<'_>, hcm: &HttpConnectionManager, ip: IpAddr) -> boo
     if let Some(config) = &hcm.internal_address_config {
         return config.cidr_ranges.iter().any(|range| cidr::contains(range, ip));
     }
-    if cx.is_at_least(33) {
+    if cx.follows(Rule::OnlyListedAddressesAreInternal) {
         return false;
     }
     match ip {

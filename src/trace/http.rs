@@ -21,6 +21,7 @@ use super::tcp;
 use super::tunnel;
 use super::unmodelled;
 use super::upstream::{self, Attempt};
+use super::version::Rule;
 use super::vhost;
 use super::walk::Walk;
 use crate::dump::Origin;
@@ -123,11 +124,12 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
             }
         };
     }
-    let allow_absolute = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).is_none_or(|v| v.value);
+    let told = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).map(|v| v.value);
+    let allow_absolute = told.unwrap_or_else(|| hop.cx.follows(Rule::AbsoluteUrlByDefault));
     let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
     let is_edge = is_edge && hcm.xff_num_trusted_hops == 0;
     let settings = codec::Settings { allow_absolute_url: allow_absolute, is_plain_edge: is_edge && !connection.tls };
-    match codec::http1(request, settings, &mut headers) {
+    match codec::http1(&hop.cx, request, settings, &mut headers) {
         Ok(()) => Some(headers),
         Err(error) => {
             failed(error.status, Some(error.details), &error.why);
@@ -153,6 +155,10 @@ fn sanitize(
         why,
     };
     underscores(hcm, stream);
+    let is_bare_query = stream.headers.method() == "QUERY" && stream.headers.get("content-type").is_none();
+    if is_bare_query && hop.cx.follows(Rule::QueryNeedsContentType) {
+        return Some(refuse(400, "query_missing_content_type", "a QUERY needs a content-type".to_owned()));
+    }
     if stream.headers.get(":authority").is_none() {
         return Some(refuse(400, "missing_host_header", "the request has no Host".to_owned()));
     }
@@ -164,8 +170,7 @@ fn sanitize(
             format!("the path {} doesn't start with /", stream.headers.path()),
         ));
     }
-    let rejects_fragment = hop.cx.guard("envoy.reloadable_features.http_reject_path_with_fragment", true);
-    match path::normalize(hcm, rejects_fragment, &mut stream.headers) {
+    match path::normalize(&hop.cx, walk, hcm, &mut stream.headers) {
         Normalized::Continue => {}
         Normalized::Reject => {
             return Some(refuse(
@@ -186,7 +191,7 @@ fn sanitize(
             return Some(reply);
         }
     }
-    path::normalize_host(hcm, stream.connection.local.port(), &mut stream.headers);
+    path::normalize_host(&hop.cx, hcm, stream.connection.local.port(), &mut stream.headers);
     super::forwarded::client_address(&hop.cx, walk, hcm, found, stream);
     None
 }
@@ -499,7 +504,7 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
         stream: Some(stream),
         metadata_match,
         hash_policy: &action.hash_policy,
-        connection_metadata: Some(&stream.connection.metadata),
+        connection_metadata: hop.cx.follows(Rule::SubsetByConnectionMetadata).then_some(&stream.connection.metadata),
         connection_hash_policy: &[],
         priority: RoutingPriority::try_from(action.priority).unwrap_or_default(),
     };

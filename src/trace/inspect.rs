@@ -8,12 +8,13 @@ use super::outcome::{Disposition, Step};
 use super::rate_limit::bucket::Bucket;
 use super::request::{Connection, Protocol, Request};
 use super::session::Session;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::Any;
 use crate::proto::envoy::config::listener::v3::listener_filter::ConfigType;
-use crate::proto::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
-use crate::proto::envoy::config::listener::v3::{ListenerFilter, ListenerFilterChainMatchPredicate};
+use crate::proto::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule as Predicate;
+use crate::proto::envoy::config::listener::v3::{FilterChain, ListenerFilter, ListenerFilterChainMatchPredicate};
 use crate::proto::envoy::extensions::filters::listener::local_ratelimit::v3::LocalRateLimit;
 use crate::proto::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 
@@ -73,6 +74,9 @@ pub(crate) fn run(
         // Envoy adds this filter by itself, after the listed ones.
         original_dst(bytes, connection);
     }
+    if adds_tls_inspector(cx, found) {
+        tls_inspector(cx, bytes, connection);
+    }
     Inspected::Continue
 }
 
@@ -102,8 +106,8 @@ fn one(
     connection.awaited_data |= matches!(kind, Known::TlsInspector | Known::HttpInspector | Known::ProxyProtocol);
     match kind {
         Known::OriginalDst => original_dst(bytes, connection),
-        Known::TlsInspector => tls_inspector(bytes, connection),
-        Known::HttpInspector => http_inspector(bytes, connection),
+        Known::TlsInspector => tls_inspector(cx, bytes, connection),
+        Known::HttpInspector => http_inspector(cx, bytes, connection),
         Known::ProxyProtocol => {
             let settings = config.as_ref().and_then(|any| crate::dump::decode_any::<ProxyProtocol>(any).ok());
             return proxy_protocol(walk, settings.as_ref(), bytes, connection);
@@ -191,23 +195,42 @@ fn original_dst(bytes: Bytes<'_>, connection: &mut Connection) {
     }
 }
 
-fn tls_inspector(bytes: Bytes<'_>, connection: &mut Connection) {
+/// Whether Envoy adds a TLS inspector by itself: releases that did so where chains are chosen by what it finds.
+fn adds_tls_inspector(cx: &Context<'_>, found: &Accepting<'_>) -> bool {
+    if cx.follows(Rule::TlsInspectorMustBeListed) {
+        return false;
+    }
+    let needs = |chain: &FilterChain| {
+        chain.filter_chain_match.as_ref().is_some_and(|criteria| {
+            !criteria.server_names.is_empty()
+                || !criteria.application_protocols.is_empty()
+                || criteria.transport_protocol == "tls"
+        })
+    };
+    let is_listed = |filter: &ListenerFilter| filter.name.ends_with("tls_inspector");
+    found.listener.filter_chains.iter().any(needs) && !found.listener.listener_filters.iter().any(is_listed)
+}
+
+fn tls_inspector(cx: &Context<'_>, bytes: Bytes<'_>, connection: &mut Connection) {
     if !bytes.is_tls() {
         return;
     }
     connection.transport_protocol = Some("tls".to_owned());
     if let Some(tls) = &bytes.request().tls {
-        connection.server_name = tls.sni.as_ref().map(|sni| sni.to_ascii_lowercase());
+        connection.server_name = tls
+            .sni
+            .as_ref()
+            .map(|sni| if cx.follows(Rule::SniIgnoresCase) { sni.to_ascii_lowercase() } else { sni.clone() });
         connection.application_protocols.clone_from(&tls.alpn);
     }
 }
 
-fn http_inspector(bytes: Bytes<'_>, connection: &mut Connection) {
+fn http_inspector(cx: &Context<'_>, bytes: Bytes<'_>, connection: &mut Connection) {
     if bytes.is_tls() || connection.transport_protocol.as_deref().is_some_and(|t| t != "raw_buffer") {
         return;
     }
     let protocol = match bytes.request().protocol {
-        Protocol::Http1 if super::codec::is_known_method(&bytes.request().method) => "http/1.1",
+        Protocol::Http1 if super::codec::is_inspected_as_http(cx, &bytes.request().method) => "http/1.1",
         Protocol::Http2 => "h2c",
         Protocol::Http1 | Protocol::Tcp => return,
     };
@@ -251,11 +274,11 @@ fn matches_predicate(predicate: &ListenerFilterChainMatchPredicate, connection: 
         return false;
     }
     match &predicate.rule {
-        Some(Rule::OrMatch(set)) => set.rules.iter().any(|rule| matches_predicate(rule, connection, depth + 1)),
-        Some(Rule::AndMatch(set)) => set.rules.iter().all(|rule| matches_predicate(rule, connection, depth + 1)),
-        Some(Rule::NotMatch(rule)) => !matches_predicate(rule, connection, depth + 1),
-        Some(Rule::AnyMatch(any)) => *any,
-        Some(Rule::DestinationPortRange(range)) => {
+        Some(Predicate::OrMatch(set)) => set.rules.iter().any(|rule| matches_predicate(rule, connection, depth + 1)),
+        Some(Predicate::AndMatch(set)) => set.rules.iter().all(|rule| matches_predicate(rule, connection, depth + 1)),
+        Some(Predicate::NotMatch(rule)) => !matches_predicate(rule, connection, depth + 1),
+        Some(Predicate::AnyMatch(any)) => *any,
+        Some(Predicate::DestinationPortRange(range)) => {
             (range.start..range.end).contains(&i32::from(connection.local.port()))
         }
         None => false,

@@ -38,6 +38,7 @@ mod tracer;
 mod tunnel;
 mod unmodelled;
 mod upstream;
+mod version;
 mod vhost;
 mod walk;
 

@@ -1,6 +1,9 @@
 //! What Envoy does to `:path` and `:authority` before routing (semantics §4.1).
 
+use super::context::Context;
 use super::request::Headers;
+use super::version::Rule;
+use super::walk::Walk;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
 
@@ -15,14 +18,21 @@ pub(crate) enum Normalized {
     Redirect(String),
 }
 
-/// Normalizes `:path` as the HCM is told to; `rejects_fragment` is the runtime guard on `#`.
-pub(crate) fn normalize(hcm: &HttpConnectionManager, rejects_fragment: bool, headers: &mut Headers) -> Normalized {
+/// Normalizes `:path` as the HCM is told to.
+pub(crate) fn normalize(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    hcm: &HttpConnectionManager,
+    headers: &mut Headers,
+) -> Normalized {
     let Some(mut path) = headers.get(":path").map(str::to_owned) else { return Normalized::Continue };
     if let Some(at) = path.find('#') {
-        if rejects_fragment {
+        if cx.follows(Rule::RejectsFragment) {
             return Normalized::Reject;
         }
-        path.truncate(at);
+        if cx.follows(Rule::StripsFragment) {
+            path.truncate(at);
+        }
     }
     let mut redirect = false;
     let action = hcm.path_with_escaped_slashes_action;
@@ -36,7 +46,12 @@ pub(crate) fn normalize(hcm: &HttpConnectionManager, rejects_fragment: bool, hea
         path = unescaped;
     }
     if hcm.normalize_path.is_some_and(|v| v.value) {
-        path = canonical(&path);
+        path = cx.settle(
+            walk,
+            Rule::StripsParametersOfDotSegments,
+            |_| canonical(&path),
+            |_| canonical(&plain_dot_segments(&path)),
+        );
     }
     if hcm.merge_slashes {
         path = merge_slashes(&path);
@@ -107,6 +122,19 @@ pub(crate) fn canonical(path: &str) -> String {
     out + query
 }
 
+/// `..;x` and `.;x` as the dot segments that they stand for; escaped ones are left alone.
+fn plain_dot_segments(path: &str) -> String {
+    let (path, query) = split_query(path);
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| match segment.split_once(';') {
+            Some((dots @ ("." | ".."), _)) => dots,
+            _ => segment,
+        })
+        .collect();
+    segments.join("/") + query
+}
+
 fn unescape_unreserved(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = String::with_capacity(path.len());
@@ -154,7 +182,7 @@ pub(crate) fn port_start(host: &str) -> Option<usize> {
 }
 
 /// Strips a trailing dot and the port from `:authority` as the HCM is told to.
-pub(crate) fn normalize_host(hcm: &HttpConnectionManager, local_port: u16, headers: &mut Headers) {
+pub(crate) fn normalize_host(cx: &Context<'_>, hcm: &HttpConnectionManager, local_port: u16, headers: &mut Headers) {
     use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::StripPortMode;
     let Some(mut host) = headers.get(":authority").map(str::to_owned) else { return };
     if hcm.strip_trailing_host_dot {
@@ -164,7 +192,9 @@ pub(crate) fn normalize_host(hcm: &HttpConnectionManager, local_port: u16, heade
         }
     }
     let any = matches!(hcm.strip_port_mode, Some(StripPortMode::StripAnyHostPort(true)));
+    let keeps_port = headers.method() == "CONNECT" && !cx.follows(Rule::StripsPortOfConnect);
     if (any || hcm.strip_matching_host_port)
+        && !keeps_port
         && let Some(colon) = port_start(&host)
         && let Some(Ok(port)) = host.get(colon + 1..).map(str::parse::<u16>)
         && (any || port == local_port)
@@ -176,7 +206,64 @@ pub(crate) fn normalize_host(hcm: &HttpConnectionManager, local_port: u16, heade
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::trace::matcher::fixture::{answer, headers, message, proxy, proxy_with};
+
+    /// What becomes of a path in a proxy: what is routed, or `None` where it is refused.
+    fn routed(proxy: &crate::dump::Proxy, path: &str) -> Option<String> {
+        let hcm: HttpConnectionManager = message(json!({"normalize_path": true}));
+        answer(proxy, |cx, walk| {
+            let mut headers = headers(&[(":path", path)]);
+            (normalize(cx, walk, &hcm, &mut headers) == Normalized::Continue).then(|| headers.path().to_owned())
+        })
+    }
+
+    #[test]
+    fn fragments_stayed_then_were_refused() {
+        let with = |minor, guards: serde_json::Value| routed(&proxy_with(minor, &guards, &json!({})), "/a#b");
+        let reject = "envoy.reloadable_features.http_reject_path_with_fragment";
+        let strip = "envoy.reloadable_features.http_strip_fragment_from_path_unsafe_if_disabled";
+        assert_eq!(with(15, json!({})).as_deref(), Some("/a#b"));
+        assert_eq!(with(20, json!({})), None);
+        assert_eq!(with(20, json!({reject: false})).as_deref(), Some("/a"));
+        assert_eq!(with(26, json!({reject: false, strip: false})).as_deref(), Some("/a#b"));
+        assert_eq!(with(27, json!({reject: false, strip: false})).as_deref(), Some("/a"));
+    }
+
+    #[test]
+    fn dot_segments_may_have_parameters() {
+        for (path, before, after) in [
+            ("/a/..;x=1/b", "/a/..;x=1/b", "/b"),
+            ("/a/.;x/../b", "/a/b", "/b"),
+            ("/a/b/..;x?q=/..;y", "/a/b/..;x?q=/..;y", "/a/?q=/..;y"),
+            ("/a/.;", "/a/.;", "/a/"),
+            ("/a/...;x/b", "/a/...;x/b", "/a/...;x/b"),
+            ("/a/%2e%2e;x/b", "/a/..;x/b", "/a/..;x/b"),
+            ("/a\\..;x/b", "/a/..;x/b", "/a/..;x/b"),
+            ("/a/..;x\\b/c", "/a/..;x/b/c", "/c"),
+        ] {
+            assert_eq!(routed(&proxy(39), path).as_deref(), Some(before), "{path}");
+            assert_eq!(routed(&proxy(40), path).as_deref(), Some(after), "{path}");
+        }
+        let off = json!({"envoy.reloadable_features.strip_dotdot_segments_with_parameters": false});
+        assert_eq!(routed(&proxy_with(40, &off, &json!({})), "/a/..;x/b").as_deref(), Some("/a/..;x/b"));
+    }
+
+    #[test]
+    fn the_port_of_a_connect_stayed() {
+        let hcm: HttpConnectionManager = message(json!({"strip_any_host_port": true}));
+        let authority = |minor, method: &str| {
+            answer(&proxy(minor), |cx, _| {
+                let mut headers = headers(&[(":method", method), (":authority", "a:443")]);
+                normalize_host(cx, &hcm, 80, &mut headers);
+                headers.authority().to_owned()
+            })
+        };
+        assert_eq!((authority(18, "CONNECT").as_str(), authority(18, "GET").as_str()), ("a:443", "a"));
+        assert_eq!(authority(19, "CONNECT"), "a");
+    }
 
     #[test]
     fn dot_segments_go_and_escaped_slashes_stay() {

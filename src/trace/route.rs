@@ -6,6 +6,7 @@ use super::context::{Context, RouteRef, Selected, Stream, Subject};
 use super::matcher::{fraction, header, metadata, query, tree, uri_template};
 use super::outcome::Rejected;
 use super::request::path_only;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::envoy::config::route::v3::route::Action;
@@ -249,12 +250,20 @@ fn path_matches(
     criteria: &RouteMatch,
     full: &str,
 ) -> bool {
-    let mut path = path_only(full);
-    let without_parameters;
-    if config.ignore_path_parameters_in_path_matching && path.contains(';') {
-        without_parameters = strip_parameters(path, cx.is_at_least(39));
-        path = &without_parameters;
+    let path = path_only(full);
+    if !config.ignore_path_parameters_in_path_matching || !path.contains(';') {
+        return takes_path(cx, walk, criteria, path);
     }
+    cx.settle(
+        walk,
+        Rule::StripsParametersOfEachSegment,
+        |walk| takes_path(cx, walk, criteria, path.split(';').next().unwrap_or_default()),
+        |walk| takes_path(cx, walk, criteria, &without_parameters(path)),
+    )
+}
+
+/// Whether the path criterion takes a path, parameters left aside.
+fn takes_path(cx: &Context<'_>, walk: &mut Walk, criteria: &RouteMatch, path: &str) -> bool {
     let is_exact = criteria.case_sensitive.is_none_or(|v| v.value);
     let same = |a: &str, b: &str| if is_exact { a == b } else { a.eq_ignore_ascii_case(b) };
     let starts = |prefix: &str| path.get(..prefix.len()).is_some_and(|start| same(start, prefix));
@@ -280,11 +289,8 @@ fn path_matches(
     }
 }
 
-/// Path parameters: from `;` to the end before 1.39.1, to the end of each segment since (semantics §12.2).
-fn strip_parameters(path: &str, per_segment: bool) -> String {
-    if !per_segment {
-        return path.split(';').next().unwrap_or_default().to_owned();
-    }
+/// A path without what stands behind a `;` in its segments.
+pub(crate) fn without_parameters(path: &str) -> String {
     path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/")
 }
 

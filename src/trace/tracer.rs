@@ -11,6 +11,7 @@ use super::network::{self, Hop};
 use super::outcome::{Branch, Disposition, Step, Trace};
 use super::request::Request;
 use super::session::Session;
+use super::version;
 use super::walk::{Explored, Walk, explore};
 use crate::dump::Proxy;
 
@@ -58,6 +59,7 @@ impl<'a> Tracer<'a> {
             };
             let hop = Hop { cx, session: &self.session, bytes: Bytes::Client(&request), depth: 0 };
             network::connect(&hop, walk, to);
+            version::name_flags(&cx, &mut walk.outcome.flags);
             if let Some(host) = &stands_for
                 && walk.outcome.upstream_host.as_deref() == Some(to.to_string().as_str())
             {

@@ -9,10 +9,12 @@ use crate::proto::envoy::r#type::v3::HashPolicy as ConnectionHashPolicy;
 use crate::proto::envoy::r#type::v3::hash_policy::PolicySpecifier as ConnectionSpecifier;
 
 use crate::trace::cache::ascii_classes;
+use crate::trace::context::Context;
 use crate::trace::context::Stream;
 use crate::trace::matcher::header::cookie;
 use crate::trace::matcher::query::parameter;
 use crate::trace::request::Connection;
+use crate::trace::version::Rule;
 
 /// The hash of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +27,15 @@ pub(super) enum RequestHash {
 }
 
 /// Hash of a request by the policies of its route, in order; each rotates what was before.
-pub(super) fn of_stream(policies: &[HashPolicy], stream: &Stream) -> RequestHash {
+pub(super) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], stream: &Stream) -> RequestHash {
     let mut hash: Option<u64> = None;
     for policy in policies {
         let one = match policy.policy_specifier.as_ref() {
             Some(PolicySpecifier::Header(header)) => {
                 let mut values: Vec<String> = stream.headers.all(&header.header_name).map(str::to_owned).collect();
+                if !cx.follows(Rule::HashesAllHeaderValues) {
+                    values.truncate(1);
+                }
                 if let Some(rewrite) = header.regex_rewrite.as_ref() {
                     let pattern = rewrite.pattern.as_ref().map(|p| p.regex.as_str()).unwrap_or_default();
                     let regex = match Regex::new(&ascii_classes(pattern)) {

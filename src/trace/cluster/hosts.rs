@@ -10,6 +10,7 @@ use crate::proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use crate::proto::envoy::config::endpoint::v3::locality_lb_endpoints::LbConfig;
 use crate::proto::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
 use crate::trace::context::Context;
+use crate::trace::version::Rule;
 
 /// Envoy's three classes of hosts (semantics §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +95,7 @@ impl<'a> Surroundings<'a> {
     pub(super) fn of(cx: &Context<'a>) -> Self {
         Self {
             own: cx.proxy.node().and_then(|node| node.locality.as_ref()),
-            excludes_draining: cx
-                .guard("envoy.reloadable_features.exclude_host_in_eds_status_draining", cx.is_at_least(30)),
+            excludes_draining: cx.follows(Rule::ExcludesDrainingHosts),
         }
     }
 }

@@ -39,6 +39,7 @@ use super::outcome::{Disposition, Rejected, Step};
 use super::provenance::istio_config;
 use super::request::Connection;
 use super::unmodelled;
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::{Kind, Resource, State};
 use crate::proto::Struct;
@@ -250,8 +251,9 @@ fn first_of(
             walk.missing(&reason);
             return Err(Failure::unknown(reason));
         }
-        if let Ok(host) = choose(cx, walk, member, input) {
-            return Ok(host);
+        let chosen = choose(cx, walk, member, input);
+        if chosen.is_ok() || !cx.follows(Rule::CompositeSkipsEmptyMembers) {
+            return chosen;
         }
     }
     Err(Failure::no_healthy_upstream(format!("no cluster of {} has an endpoint for the request", members.join(", "))))
@@ -271,7 +273,7 @@ fn balance<'h>(
         Failure::unknown(error)
     })?;
     let chooser = Chooser {
-        hash: request_hash(&policy, input),
+        hash: request_hash(cx, &policy, input),
         local: local_cluster(cx),
         policy: &policy,
         forced,
@@ -286,14 +288,14 @@ fn balance<'h>(
     })
 }
 
-fn request_hash(policy: &Policy, input: &Balance<'_>) -> RequestHash {
+fn request_hash(cx: &Context<'_>, policy: &Policy, input: &Balance<'_>) -> RequestHash {
     let hashing = match &policy.picker {
         Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => hashing,
         _ => return RequestHash::Random,
     };
     match input.stream {
-        Some(stream) if !hashing.policy.is_empty() => hash::of_stream(&hashing.policy, stream),
-        Some(stream) => hash::of_stream(input.hash_policy, stream),
+        Some(stream) if !hashing.policy.is_empty() => hash::of_stream(cx, &hashing.policy, stream),
+        Some(stream) => hash::of_stream(cx, input.hash_policy, stream),
         None => hash::of_connection(input.connection_hash_policy, input.connection),
     }
 }

@@ -4,6 +4,7 @@ use super::{Call, LocalReply, Verdict};
 use crate::proto::envoy::config::core::v3::GrpcService;
 use crate::proto::envoy::config::core::v3::grpc_service::TargetSpecifier;
 use crate::proto::envoy::config::core::v3::http_uri::HttpUpstreamType;
+use crate::proto::envoy::config::route::v3::route::Action;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::check_settings::ServiceOverride;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz::Services;
 use crate::proto::envoy::extensions::filters::http::ext_authz::v3::ext_authz_per_route::Override;
@@ -14,11 +15,14 @@ use crate::trace::context::{Context, Stream};
 use crate::trace::matcher::fraction::runtime_fraction;
 use crate::trace::matcher::metadata::metadata_matches;
 use crate::trace::outcome::Disposition;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Skipped where no route matched. What the server says isn't in any dump, but whether it can be asked may be.
 pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stream) -> Verdict {
-    if call.selected.is_none_or(|selected| selected.route.is_none()) {
+    let Some(route) = call.selected.and_then(|selected| selected.route.as_ref()) else { return Verdict::Continue };
+    if !matches!(route.action, Some(Action::Route(_))) && !call.cx.follows(Rule::ExtAuthzOnEveryRoute) {
+        walk.step(call.step("is skipped", "the route answers by itself, which this release doesn't check"));
         return Verdict::Continue;
     }
     let Some(config) = call.own::<ExtAuthz>(walk) else { return Verdict::Continue };
@@ -70,7 +74,9 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         1 => {
             let why = format!("{asked} denies it");
             walk.step(call.step("replies 403", why.clone()));
-            Verdict::Reply(LocalReply::new(403, "ext_authz_denied", Disposition::AuthnDenied, why).flagged("UAEX"))
+            let reply = LocalReply::new(403, "ext_authz_denied", Disposition::AuthnDenied, why);
+            let has_flag = call.cx.follows(Rule::ExtAuthzDenialHasFlag);
+            Verdict::Reply(if has_flag { reply.flagged("UAEX") } else { reply })
         }
         _ => error(call, walk, &config, format!("{asked} fails or isn't reached")),
     }

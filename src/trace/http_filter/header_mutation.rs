@@ -17,14 +17,16 @@ use crate::trace::context::{Context, Stream};
 use crate::trace::format;
 use crate::trace::matcher::query;
 use crate::trace::matcher::string::string_matches;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// The filter's own mutations first, then those of all levels; the route stays as chosen.
 pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stream) -> Verdict {
     let Some(config) = call.own::<HeaderMutation>(walk) else { return Verdict::Continue };
-    // The last one wins: by default that is the most general.
+    // The last one wins: by default that is the most general. One alone counted before all did.
+    let counted = if call.cx.follows(Rule::HeaderMutationOfAllLevels) { usize::MAX } else { 1 };
     let mut levels: Vec<Arc<HeaderMutationPerRoute>> = Vec::new();
-    for any in call.levels.configs() {
+    for any in call.levels.configs().take(counted) {
         if type_of(any) == "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" {
             levels.extend(call.read::<HeaderMutationPerRoute>(walk, any));
         }
@@ -70,8 +72,7 @@ fn remove(stream: &mut Stream, name: &str) {
 
 /// Envoy writes the query anew, in the order of keys.
 fn mutate_query(cx: &Context<'_>, walk: &mut Walk, mutations: &[KeyValueMutation], stream: &mut Stream) {
-    let guard = "envoy.reloadable_features.header_mutation_url_encode_query_params";
-    let encodes = cx.is_at_least(38) && cx.guard(guard, true);
+    let encodes = cx.follows(Rule::EncodesMutatedQuery);
     let path = stream.headers.path().to_owned();
     let mut parameters = query::decoded_parameters(&path);
     for mutation in mutations {

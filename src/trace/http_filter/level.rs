@@ -7,6 +7,7 @@ use crate::dump::type_of;
 use crate::proto::Any;
 use crate::proto::envoy::config::route::v3::FilterConfig;
 use crate::trace::context::{Context, Selected};
+use crate::trace::version::Rule;
 
 /// The overrides of one filter, the most specific first: weighted cluster, route, virtual host, route configuration.
 ///
@@ -23,7 +24,7 @@ enum Entry<'a> {
 }
 
 impl<'a> Levels<'a> {
-    pub(super) fn of(cx: &Context<'_>, name: &str, selected: Option<&'a Selected<'a>>) -> Self {
+    pub(super) fn of(cx: &Context<'_>, name: &str, type_name: &str, selected: Option<&'a Selected<'a>>) -> Self {
         let mut entries = Vec::new();
         let Some(selected) = selected else { return Self { entries } };
         let Some(route) = &selected.route else { return Self { entries } };
@@ -35,7 +36,7 @@ impl<'a> Levels<'a> {
             .chain(vhost)
             .chain(std::iter::once(&selected.config.typed_per_filter_config));
         for level in levels {
-            let Some(any) = entry(cx, level, name) else { continue };
+            let Some(any) = entry(cx, level, name, type_name) else { continue };
             if type_of(any) == "envoy.config.route.v3.FilterConfig"
                 && let Ok(wrapped) = cx.cache.decode::<FilterConfig>(any)
             {
@@ -65,15 +66,47 @@ impl<'a> Levels<'a> {
     }
 }
 
-/// The entry of a filter by its name; releases before 1.24 also look under the extension's canonical name.
-fn entry<'a>(cx: &Context<'_>, level: &'a BTreeMap<String, Any>, name: &str) -> Option<&'a Any> {
-    if let Some(any) = level.get(name) {
-        return Some(any);
+/// The entry of a filter: by its name, by its extension's, or by both, as the release has it.
+fn entry<'a>(cx: &Context<'_>, level: &'a BTreeMap<String, Any>, name: &str, type_name: &str) -> Option<&'a Any> {
+    let by_name = level.get(name).filter(|_| cx.follows(Rule::OverridesByFilterName));
+    if by_name.is_some() || cx.follows(Rule::OverridesByFilterNameOnly) {
+        return by_name;
     }
-    if cx.is_at_least(24) {
-        return None;
+    // An extension of Envoy is named after the package of its configuration, in old releases without `filters.http`;
+    // others go by the name they are registered under, which is the filter's.
+    let package = type_name.strip_prefix("envoy.extensions.filters.http.").and_then(|rest| rest.split('.').next());
+    match package {
+        Some(package) => {
+            level.get(&format!("envoy.filters.http.{package}")).or_else(|| level.get(&format!("envoy.{package}")))
+        }
+        None => level.get(name),
     }
-    let legacy = ["envoy.cors", "envoy.fault", "envoy.buffer", "envoy.lua", "envoy.ext_authz", "envoy.csrf"];
-    let canonical = legacy.contains(&name).then(|| name.replacen("envoy.", "envoy.filters.http.", 1))?;
-    level.get(&canonical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::matcher::fixture::{answer, proxy, proxy_with};
+
+    #[test]
+    fn overrides_go_by_the_name_of_the_extension_then_of_either_then_of_the_filter() {
+        let any = |text: &str| Any { type_url: text.to_owned(), value: Default::default() };
+        let found = |proxy: &crate::dump::Proxy, keys: &[&str]| {
+            let level: BTreeMap<String, Any> = keys.iter().map(|key| ((*key).to_owned(), any(key))).collect();
+            let fault = "envoy.extensions.filters.http.fault.v3.HTTPFault";
+            answer(proxy, |cx, _| entry(cx, &level, "mine", fault).map(|any| any.type_url.clone()))
+        };
+        let both = ["mine", "envoy.filters.http.fault"];
+        assert_eq!(found(&proxy(22), &both).as_deref(), Some("envoy.filters.http.fault"));
+        assert_eq!(found(&proxy(22), &["mine"]), None);
+        assert_eq!(found(&proxy(13), &["envoy.fault"]).as_deref(), Some("envoy.fault"));
+        assert_eq!(found(&proxy(23), &both).as_deref(), Some("mine"));
+        assert_eq!(found(&proxy(28), &["envoy.filters.http.fault"]).as_deref(), Some("envoy.filters.http.fault"));
+        assert_eq!(found(&proxy(29), &["envoy.filters.http.fault"]), None);
+        let guarded = |minor, value: bool| {
+            let runtime = serde_json::json!({"envoy.reloadable_features.no_downgrade_to_canonical_name": value});
+            found(&proxy_with(minor, &runtime, &serde_json::json!({})), &["envoy.filters.http.fault"])
+        };
+        assert_eq!((guarded(28, true), guarded(31, false).is_some(), guarded(32, false)), (None, true, None));
+    }
 }

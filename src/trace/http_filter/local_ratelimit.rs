@@ -12,6 +12,7 @@ use crate::trace::matcher::fraction::runtime_fraction;
 use crate::trace::outcome::Disposition;
 use crate::trace::rate_limit::bucket::Bucket;
 use crate::trace::rate_limit::descriptor::{Descriptor, Looked};
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 const TYPE: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -63,21 +64,31 @@ fn allows(call: &Call<'_>, walk: &mut Walk, config: &Arc<LocalRateLimit>, stream
             }
         }
     }
-    matched.sort_by(|(a, _), (b, _)| a.rate().total_cmp(&b.rate()));
-    for (bucket, shadow) in &matched {
-        let state = bucket.describe(walk, call.session);
-        if !bucket.take(walk, call.session, 1) && !shadow {
-            return Err(state);
-        }
+    let counts_all = call.cx.follows(Rule::LocalRateLimitCountsAll);
+    if !counts_all {
+        matched.truncate(1);
     }
-    let always = config.always_consume_default_token_bucket.is_none_or(|always| always.value);
-    if matched.is_empty() || always {
-        let bucket = config.token_bucket.as_ref().and_then(|bucket| Bucket::new(id, bucket));
-        if let Some(bucket) = bucket {
-            let state = bucket.describe(walk, call.session);
-            if !bucket.take(walk, call.session, 1) {
-                return Err(state);
-            }
+    matched.sort_by(|(a, _), (b, _)| a.rate().total_cmp(&b.rate()));
+    let always = counts_all && config.always_consume_default_token_bucket.is_none_or(|always| always.value);
+    let default = config.token_bucket.as_ref().filter(|_| matched.is_empty() || always);
+    let default = default.and_then(|bucket| Bucket::new(id, bucket)).map(|bucket| (bucket, false));
+    let goes_on = call.cx.follows(Rule::ShadowedLimitGoesOn);
+    let mut buckets = matched;
+    if call.cx.follows(Rule::LocalRateLimitDescriptorsFirst) {
+        buckets.extend(default);
+    } else {
+        buckets.splice(0..0, default);
+    }
+    for (bucket, shadow) in &buckets {
+        let state = bucket.describe(walk, call.session);
+        if bucket.take(walk, call.session, 1) {
+            continue;
+        }
+        match (shadow, goes_on) {
+            (false, _) => return Err(state),
+            (true, true) => {}
+            // What is over the limit in shadow mode was not counted further.
+            (true, false) => return Ok(()),
         }
     }
     Ok(())

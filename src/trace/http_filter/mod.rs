@@ -111,7 +111,11 @@ pub(crate) fn decode_headers(
     selected: Option<&Selected<'_>>,
     session: &Session,
 ) -> Verdict {
-    let levels = Levels::of(cx, &filter.name, selected);
+    let own = match &filter.config_type {
+        Some(ConfigType::TypedConfig(any)) => type_of(any),
+        _ => Cow::Borrowed(effect::type_of_name(&filter.name)),
+    };
+    let levels = Levels::of(cx, &filter.name, &own, selected);
     if !levels.enabled(!filter.disabled) {
         return Verdict::Continue;
     }

@@ -21,7 +21,10 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
     // A route without metadata has empty metadata, which an inverted matcher takes.
     let none = std::collections::BTreeMap::new();
     let metadata = route.map(|route| route.metadata.as_ref().map_or(&none, |metadata| &metadata.filter_metadata));
-    match rbac::http(call.cx, walk, call.name, &config, stream, metadata) {
+    let ignores_path_parameters = route.is_some()
+        && call.selected.is_some_and(|selected| selected.config.ignore_path_parameters_in_path_matching);
+    let route = rbac::Route { metadata, ignores_path_parameters };
+    match rbac::http(call.cx, walk, call.name, &config, stream, route) {
         Some(denial) => Verdict::Reply(LocalReply::new(403, denial.details, Disposition::RbacDenied, denial.why)),
         None => Verdict::Continue,
     }

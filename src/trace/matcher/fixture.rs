@@ -46,6 +46,16 @@ pub(crate) fn proxy_of(listeners: &[serde_json::Value], clusters: &[serde_json::
     Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
 }
 
+/// A proxy whose dump doesn't say of which release it is.
+pub(crate) fn proxy_without_version() -> Proxy {
+    let source = Source::from_bytes(
+        "dump.json",
+        br#"{"configs": [{"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", "bootstrap": {}}]}"#
+            .to_vec(),
+    );
+    Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
+}
+
 /// Every answer that `look` gives over all walks, and what was missing.
 pub(crate) fn answers<T: Ord>(
     proxy: &Proxy,

@@ -4,27 +4,17 @@ use crate::proto::envoy::config::route::v3::{CookieMatcher, HeaderMatcher, heade
 use crate::trace::context::Context;
 use crate::trace::matcher::string::{describe as describe_string, regex_matches, string_matches};
 use crate::trace::request::Headers;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Whether a header matcher of a route, filter or retry policy takes the request's headers (semantics §4.4).
 pub(crate) fn header_matches(cx: &Context<'_>, walk: &mut Walk, m: &HeaderMatcher, headers: &Headers) -> bool {
-    let individually = cx.is_at_least(39) && cx.guard("envoy.reloadable_features.match_headers_individually", true);
-    matches(cx, walk, m, headers, if individually { Repeated::OneByOne } else { Repeated::Joined })
+    matches(cx, walk, m, headers, Rule::MatchesHeadersIndividually)
 }
 
 /// As [`header_matches`] inside RBAC, which reads repeated headers one by one since an earlier release.
 pub(crate) fn rbac_header_matches(cx: &Context<'_>, walk: &mut Walk, m: &HeaderMatcher, headers: &Headers) -> bool {
-    let repeated = if !cx.guard("envoy.reloadable_features.rbac_match_headers_individually", true) {
-        Repeated::Joined
-    } else if cx.is_at_least(38) {
-        Repeated::OneByOne
-    } else if cx.is_at_least(34) {
-        // Security releases of these lines brought it, but which patch of each isn't recorded.
-        Repeated::Unclear
-    } else {
-        Repeated::Joined
-    };
-    matches(cx, walk, m, headers, repeated)
+    matches(cx, walk, m, headers, Rule::RbacMatchesHeadersIndividually)
 }
 
 /// Whether a cookie matcher takes the request's cookies: the first cookie of the name, missing counts as no match.
@@ -47,42 +37,61 @@ pub(crate) fn cookie<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     })
 }
 
-/// What happens to a header that is there more than once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeated {
-    /// Any value suffices.
-    OneByOne,
-    /// The values are joined with commas.
-    Joined,
-    /// One or the other, depending on the patch release.
-    Unclear,
-}
-
-fn matches(cx: &Context<'_>, walk: &mut Walk, m: &HeaderMatcher, headers: &Headers, repeated: Repeated) -> bool {
+/// `individually` is the rule by which the values of a repeated header are tested one by one.
+fn matches(cx: &Context<'_>, walk: &mut Walk, m: &HeaderMatcher, headers: &Headers, individually: Rule) -> bool {
     let values: Vec<&str> = headers.all(&m.name).collect();
     let present = !values.is_empty() || m.treat_missing_header_as_empty;
     let specifier = match &m.header_match_specifier {
         None => return present != m.invert_match,
-        Some(HeaderMatchSpecifier::PresentMatch(wanted)) => return (present == *wanted) != m.invert_match,
+        Some(HeaderMatchSpecifier::PresentMatch(wanted)) => {
+            let wanted = *wanted || !cx.follows(Rule::PresentMatchHasValue);
+            return (present == wanted) != m.invert_match;
+        }
         Some(specifier) => specifier,
     };
-    let one_by_one = |walk: &mut Walk| values.iter().any(|value| value_matches(cx, walk, specifier, value));
     let matched = match values.as_slice() {
         // A missing header fails the test, inverted or not.
         [] if !present => return false,
         [] => value_matches(cx, walk, specifier, ""),
         [value] => value_matches(cx, walk, specifier, value),
-        several => match repeated {
-            Repeated::OneByOne => one_by_one(walk),
-            Repeated::Joined => value_matches(cx, walk, specifier, &several.join(",")),
-            Repeated::Unclear => {
-                let (one_by_one, joined) = (one_by_one(walk), value_matches(cx, walk, specifier, &several.join(",")));
-                let question = "whether this release of Envoy reads repeated headers one by one in RBAC";
-                if one_by_one == joined || walk.assume_bool(question) { one_by_one } else { joined }
-            }
-        },
+        [first, ..] if !cx.follows(Rule::MatchesAllHeaderValues) && !is_joined_anyway(&m.name) => {
+            value_matches(cx, walk, specifier, first)
+        }
+        several => cx.settle(
+            walk,
+            individually,
+            |walk| value_matches(cx, walk, specifier, &several.join(",")),
+            |walk| several.iter().any(|value| value_matches(cx, walk, specifier, value)),
+        ),
     };
     matched != m.invert_match
+}
+
+/// Headers that Envoy keeps as one value whenever it reads a request, and so has always matched as one.
+fn is_joined_anyway(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("x-envoy-")
+        || name.starts_with("x-forwarded-")
+        || matches!(
+            name.as_str(),
+            "accept"
+                | "accept-encoding"
+                | "access-control-request-method"
+                | "authorization"
+                | "connection"
+                | "content-type"
+                | "cookie"
+                | "expect"
+                | "grpc-timeout"
+                | "host"
+                | "origin"
+                | "referer"
+                | "te"
+                | "upgrade"
+                | "user-agent"
+                | "via"
+                | "x-request-id"
+        )
 }
 
 fn value_matches(cx: &Context<'_>, walk: &mut Walk, specifier: &HeaderMatchSpecifier, value: &str) -> bool {
@@ -193,9 +202,37 @@ mod tests {
         assert!(!route(&proxy(39)));
         assert!(route(&proxy(38)));
         assert!(!rbac(&proxy(38)));
+        assert!(rbac(&proxy(37)));
         assert!(rbac(&proxy(30)));
         let guarded = json!({"envoy.reloadable_features.match_headers_individually": false});
         assert!(route(&proxy_with(40, &guarded, &json!({}))));
+    }
+
+    #[test]
+    fn the_first_value_alone_counted_before_all_did() {
+        let takes = |name: &str, wanted: &str, proxy: &_| {
+            let matcher: HeaderMatcher = message(json!({"name": name, "exact_match": wanted}));
+            let twice = headers(&[(name, "1"), (name, "2")]);
+            answer(proxy, |cx, walk| header_matches(cx, walk, &matcher, &twice))
+        };
+        assert!(takes("x-a", "1", &proxy(11)));
+        assert!(!takes("x-a", "1,2", &proxy(11)));
+        assert!(takes("x-a", "1,2", &proxy(16)));
+        assert!(takes("x-forwarded-for", "1,2", &proxy(11)));
+        let guarded = json!({"envoy.reloadable_features.http_match_on_all_headers": false});
+        assert!(takes("x-a", "1", &proxy_with(18, &guarded, &json!({}))));
+        assert!(!takes("x-a", "1", &proxy_with(19, &guarded, &json!({}))));
+    }
+
+    #[test]
+    fn present_match_had_no_value_before() {
+        let matcher: HeaderMatcher = message(json!({"name": "x-a", "present_match": false}));
+        let takes = |proxy: &_, pairs: &[(&str, &str)]| {
+            let headers = headers(pairs);
+            answer(proxy, |cx, walk| header_matches(cx, walk, &matcher, &headers))
+        };
+        assert!(takes(&proxy(19), &[]) && !takes(&proxy(19), &[("x-a", "1")]));
+        assert!(!takes(&proxy(18), &[]) && takes(&proxy(18), &[("x-a", "1")]));
     }
 
     #[test]

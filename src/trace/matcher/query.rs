@@ -7,6 +7,7 @@ use crate::proto::envoy::config::route::v3::{
 };
 use crate::trace::context::Context;
 use crate::trace::matcher::string::string_matches;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Whether a query parameter matcher takes a path with query: the first value of the key, neither percent- nor
@@ -15,7 +16,9 @@ pub(crate) fn query_matches(cx: &Context<'_>, walk: &mut Walk, m: &QueryParamete
     let value = parameter(path, &m.name);
     match &m.query_parameter_match_specifier {
         None => value.is_some(),
-        Some(QueryParameterMatchSpecifier::PresentMatch(wanted)) => value.is_some() == *wanted,
+        Some(QueryParameterMatchSpecifier::PresentMatch(wanted)) => {
+            value.is_some() == (*wanted || !cx.follows(Rule::QueryPresentMatchHasValue))
+        }
         Some(QueryParameterMatchSpecifier::StringMatch(matcher)) => {
             value.is_some_and(|value| string_matches(cx, walk, matcher, value))
         }

@@ -19,6 +19,7 @@ use crate::proto::xds::r#type::matcher::v3::matcher::matcher_tree::TreeType;
 use crate::proto::xds::r#type::matcher::v3::matcher::{MatcherTree, MatcherType, OnMatch, on_match};
 use crate::trace::assume::Question;
 use crate::trace::context::{Context, Subject};
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Deepest nesting of matchers and predicates that is followed.
@@ -207,6 +208,14 @@ impl Tree<'_, '_> {
                 let mut prefixes: Vec<_> =
                     branches.map.iter().filter(|(prefix, _)| text.starts_with(*prefix)).collect();
                 prefixes.sort_by_key(|(prefix, _)| Reverse(prefix.len()));
+                if !self.cx.follows(Rule::FindsShorterPrefix) {
+                    // A text that is itself the beginning of a longer prefix was found nowhere else.
+                    let is_inside = branches.map.keys().any(|prefix| prefix.starts_with(&text) && *prefix != text);
+                    prefixes.retain(|(prefix, _)| !is_inside || **prefix == text);
+                }
+                if !self.cx.follows(Rule::ResumesWithShorterPrefix) {
+                    prefixes.truncate(1);
+                }
                 prefixes.into_iter().find_map(|(_, on_match)| self.on_match(walk, Some(on_match), depth))
             }
             TreeType::CustomMatch(custom) => self.custom_tree(walk, custom, &text, depth),

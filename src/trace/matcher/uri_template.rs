@@ -4,24 +4,26 @@ use std::collections::BTreeMap;
 
 use crate::trace::context::Context;
 use crate::trace::request::path_only;
+use crate::trace::version::Rule;
 
 /// Whether a template takes a path, query and fragment left aside; gives the values of its variables.
 ///
 /// `*` is one segment of at least one character, `**` any number of them; a variable without a pattern is `*`
 /// (semantics §4.4, "uri_template").
 pub(crate) fn template_matches(cx: &Context<'_>, template: &str, path: &str) -> Option<BTreeMap<String, String>> {
-    let regex = cx.cache.regex(&to_regex(template)?).ok()?;
+    let asterisk = if cx.follows(Rule::TemplateTakesAsterisk) { "*" } else { "" };
+    let regex = cx.cache.regex(&to_regex(template, asterisk)?).ok()?;
     let captures = regex.captures(path_only(path))?;
     let named = regex.capture_names().flatten();
     Some(named.filter_map(|name| Some((name.to_owned(), captures.name(name)?.as_str().to_owned()))).collect())
 }
 
 // The characters of a path segment; those that would mean something to a regex in brackets are escaped.
-const SEGMENT: &str = r"[a-zA-Z0-9\-._~%!$&'()+,;:@=*]+";
-const REST: &str = r"[a-zA-Z0-9\-._~%!$&'()+,;:@=*/]*";
+const SEGMENT: &str = r"a-zA-Z0-9\-._~%!$&'()+,;:@=";
 
-/// The template as a regular expression of the whole path; `None` if its brackets don't pair.
-fn to_regex(template: &str) -> Option<String> {
+/// The template as a regular expression of the whole path; `None` if its brackets don't pair. `more` is what wildcards
+/// take besides.
+fn to_regex(template: &str, more: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some(at) = rest.find(['{', '*']) {
@@ -30,13 +32,13 @@ fn to_regex(template: &str) -> Option<String> {
         if let Some(variable) = rest.strip_prefix('{') {
             let (inside, after) = variable.split_once('}')?;
             let (name, pattern) = inside.split_once('=').unwrap_or((inside, "*"));
-            out.push_str(&format!("(?P<{name}>{})", to_regex(pattern)?));
+            out.push_str(&format!("(?P<{name}>{})", to_regex(pattern, more)?));
             rest = after;
         } else if let Some(after) = rest.strip_prefix("**") {
-            out.push_str(REST);
+            out.push_str(&format!("[{SEGMENT}{more}/]*"));
             rest = after;
         } else {
-            out.push_str(SEGMENT);
+            out.push_str(&format!("[{SEGMENT}{more}]+"));
             rest = rest.get(1..)?;
         }
     }
@@ -60,6 +62,8 @@ mod tests {
     fn templates_take_what_envoy_takes() {
         check("/a/{x}", "/a/b=c?q", Some(&[("x", "b=c")]));
         check("/a/{x}", "/a/b*c", Some(&[("x", "b*c")]));
+        let older = |path: &str| answer(&proxy(34), |cx, _| template_matches(cx, "/a/**", path).is_some());
+        assert!(older("/a/b") && !older("/a/b*c"));
         check("/a/{x}", "/a/", None);
         check("/a/{x}", "/a/b/c", None);
         check("/a/{x}", "/a/b[", None);

@@ -16,6 +16,9 @@ use crate::trace::matcher::header::rbac_header_matches;
 use crate::trace::matcher::metadata::{filter_state_matches, metadata_matches, path_matches};
 use crate::trace::matcher::string::string_matches;
 use crate::trace::matcher::uri_template::template_matches;
+use crate::trace::request::path_only;
+use crate::trace::route::without_parameters;
+use crate::trace::version::Rule as Change;
 use crate::trace::walk::Walk;
 
 /// Deepest nesting of and, or, not that is followed.
@@ -99,8 +102,17 @@ impl Conditions<'_, '_> {
     }
 
     fn path(&self, walk: &mut Walk, matcher: &PathMatcher) -> bool {
-        let path = self.seen.headers.get(":path");
-        path.is_some_and(|path| path_matches(self.cx, walk, matcher, path))
+        self.by_path(walk, |walk, path| path_matches(self.cx, walk, matcher, path))
+    }
+
+    /// A test of the path as the request has it, or as the route saw it.
+    fn by_path(&self, walk: &mut Walk, test: impl Fn(&mut Walk, &str) -> bool) -> bool {
+        let Some(path) = self.seen.headers.get(":path") else { return false };
+        if !self.seen.route.ignores_path_parameters || !path.contains(';') {
+            return test(walk, path);
+        }
+        let plain = without_parameters(path_only(path));
+        self.cx.settle(walk, Change::RbacIgnoresPathParameters, |walk| test(walk, path), |walk| test(walk, &plain))
     }
 
     fn dynamic_metadata(&self, walk: &mut Walk, matcher: &MetadataMatcher) -> bool {
@@ -115,7 +127,9 @@ impl Conditions<'_, '_> {
         match sourced.metadata_source() {
             MetadataSource::Dynamic => self.dynamic_metadata(walk, matcher),
             // Without a route there is nothing to match, inverted or not.
-            MetadataSource::Route => self.seen.route.is_some_and(|m| metadata_matches(self.cx, walk, matcher, m)),
+            MetadataSource::Route => {
+                self.seen.route.metadata.is_some_and(|m| metadata_matches(self.cx, walk, matcher, m))
+            }
         }
     }
 
@@ -135,6 +149,10 @@ impl Conditions<'_, '_> {
         }
         let Some(matcher) = &wanted.principal_name else { return true };
         let peer = connection.peer.clone().unwrap_or_default();
+        if !self.cx.follows(Change::PrincipalIsAnySan) {
+            let first = peer.uri_sans.first().or(peer.dns_sans.first()).unwrap_or(&peer.subject);
+            return string_matches(self.cx, walk, matcher, first);
+        }
         let mut names = peer.uri_sans.iter().chain(&peer.dns_sans).chain(std::iter::once(&peer.subject));
         names.any(|name| string_matches(self.cx, walk, matcher, name))
     }
@@ -143,7 +161,7 @@ impl Conditions<'_, '_> {
         let template = extension.typed_config.as_ref().map(|any| self.cx.cache.decode::<UriTemplateMatchConfig>(any));
         match template {
             Some(Ok(template)) => {
-                template_matches(self.cx, &template.path_template, self.seen.headers.path()).is_some()
+                self.by_path(walk, |_, path| template_matches(self.cx, &template.path_template, path).is_some())
             }
             _ => walk.assume_bool(&format!("RBAC URI template {:?}: does it match?", extension.name)),
         }

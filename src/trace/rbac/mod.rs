@@ -11,6 +11,7 @@ use super::context::{Context, Stream, Subject};
 use super::matcher::{cel, tree};
 use super::outcome::{Rejected, Step};
 use super::request::{Connection, Headers};
+use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::Struct;
@@ -33,7 +34,7 @@ pub(crate) fn network(
     config: &NetworkRbac,
     connection: &mut Connection,
 ) -> Option<String> {
-    let seen = Seen { connection, stream: None, headers: &Headers::default(), route: None };
+    let seen = Seen { connection, stream: None, headers: &Headers::default(), route: Route::default() };
     let shadow = Rules { rules: config.shadow_rules.as_ref(), matcher: config.shadow_matcher.as_ref() };
     let shadow = shadow.decide(cx, walk, &seen);
     let enforced = Rules { rules: config.rules.as_ref(), matcher: config.matcher.as_ref() };
@@ -57,7 +58,7 @@ pub(crate) fn http(
     filter: &str,
     config: &HttpRbac,
     stream: &mut Stream,
-    route: Option<&BTreeMap<String, Struct>>,
+    route: Route<'_>,
 ) -> Option<Denial> {
     let seen = Seen { connection: &stream.connection, stream: Some(stream), headers: &stream.headers, route };
     let shadow = Rules { rules: config.shadow_rules.as_ref(), matcher: config.shadow_matcher.as_ref() };
@@ -77,7 +78,9 @@ pub(crate) fn http(
         stream.metadata.entry(METADATA.to_owned()).or_default().fields.extend(noted);
     }
     let decision = enforced.filter(|decision| !decision.allowed)?;
-    Some(Denial { details: decision.details(), why: decision.why })
+    let names_policy = cx.follows(Rule::RbacDetailsNamePolicy);
+    let details = if names_policy { decision.details() } else { "rbac_access_denied".to_owned() };
+    Some(Denial { details, why: decision.why })
 }
 
 /// Namespaces of the dynamic metadata that the filters write.
@@ -98,8 +101,16 @@ struct Seen<'a> {
     stream: Option<&'a Stream>,
     /// Empty on a connection.
     headers: &'a Headers,
-    /// Metadata of the route.
-    route: Option<&'a BTreeMap<String, Struct>>,
+    route: Route<'a>,
+}
+
+/// What an engine may ask about the route of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Route<'a> {
+    /// Its metadata; `None` without a route.
+    pub(crate) metadata: Option<&'a BTreeMap<String, Struct>>,
+    /// Whether it was chosen without regard to path parameters.
+    pub(crate) ignores_path_parameters: bool,
 }
 
 /// An engine in one of its two forms; without any it decides nothing.

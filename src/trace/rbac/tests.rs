@@ -24,7 +24,7 @@ fn decide(config: Json, connection: Connection, path: &str, headers: &[(&str, &s
     let config: HttpRbac = message(config);
     let (mut found, unknown) = answers(&proxy(40), |cx, walk| {
         let mut stream = stream(connection.clone(), path, headers);
-        http(cx, walk, "rbac", &config, &mut stream, None).map(|denial| denial.details)
+        http(cx, walk, "rbac", &config, &mut stream, Route::default()).map(|denial| denial.details)
     });
     assert_eq!((found.len(), unknown.len()), (1, 0), "{unknown:?}");
     found.pop().unwrap()
@@ -94,7 +94,7 @@ fn shadow_rules_leave_their_result_for_others() {
     }));
     let (found, _) = answers(&proxy(40), |cx, walk| {
         let mut stream = stream(connection(), "/", &[]);
-        assert!(http(cx, walk, "rbac", &config, &mut stream, None).is_none());
+        assert!(http(cx, walk, "rbac", &config, &mut stream, Route::default()).is_none());
         assert_eq!(walk.steps[0].object.as_deref(), Some("AuthorizationPolicy a/b"));
         serde_json::to_string(&stream.metadata["envoy.filters.http.rbac"]).unwrap()
     });

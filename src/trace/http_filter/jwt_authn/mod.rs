@@ -18,6 +18,7 @@ use crate::proto::envoy::extensions::filters::http::jwt_authn::v3::{
 };
 use crate::trace::context::Stream;
 use crate::trace::outcome::Disposition;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 use requirement::{Outcome, Requirements};
 
@@ -26,6 +27,11 @@ const METADATA: &str = "envoy.filters.http.jwt_authn";
 
 pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stream) -> Verdict {
     let Some(config) = call.own::<JwtAuthentication>(walk) else { return Verdict::Continue };
+    if call.cx.follows(Rule::JwtSanitizesEveryHeader) {
+        for provider in config.providers.values() {
+            requirement::sanitize(&mut stream.headers, provider);
+        }
+    }
     if config.bypass_cors_preflight && is_preflight(stream) {
         walk.step(call.step("lets pass", "a CORS preflight needs no token"));
         return Verdict::Continue;
@@ -45,7 +51,7 @@ pub(super) fn decode_headers(call: &Call<'_>, walk: &mut Walk, stream: &mut Stre
         Outcome::Passed(accepted) => {
             let mut anew = false;
             for token in &accepted {
-                anew |= token.apply(stream);
+                anew |= token.apply(call.cx, stream);
             }
             let payloads: Map<String, Value> = accepted.iter().flat_map(|token| token.metadata()).collect();
             if !payloads.is_empty() {

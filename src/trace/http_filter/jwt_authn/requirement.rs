@@ -13,6 +13,7 @@ use crate::trace::context::{Context, Stream};
 use crate::trace::matcher::query;
 use crate::trace::matcher::string::string_matches;
 use crate::trace::request::Headers;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Deepest nesting of any and all that is followed.
@@ -283,7 +284,7 @@ fn bare(audience: &str) -> &str {
 }
 
 /// Headers that the filter sets itself aren't taken from the client.
-fn sanitize(headers: &mut Headers, provider: &JwtProvider) {
+pub(super) fn sanitize(headers: &mut Headers, provider: &JwtProvider) {
     if !provider.forward_payload_header.is_empty() {
         headers.remove(&provider.forward_payload_header);
     }
@@ -294,7 +295,7 @@ fn sanitize(headers: &mut Headers, provider: &JwtProvider) {
 
 impl Accepted {
     /// What the filter does to the request for this token; whether the route is to be chosen anew.
-    pub(super) fn apply(&self, stream: &mut Stream) -> bool {
+    pub(super) fn apply(&self, cx: &Context<'_>, stream: &mut Stream) -> bool {
         let provider = &self.provider;
         if !provider.forward_payload_header.is_empty() {
             let mut payload = self.token.payload_text.clone();
@@ -312,7 +313,7 @@ impl Accepted {
         }
         match &self.place {
             Place::Header(name) if !provider.forward => stream.headers.remove(name),
-            Place::Parameter(name) if !provider.forward => {
+            Place::Parameter(name) if !provider.forward && cx.follows(Rule::JwtIsRemovedFromQuery) => {
                 let mut parameters = query::decoded_parameters(stream.headers.path());
                 parameters.remove(name);
                 let path = query::with_parameters(stream.headers.path(), &parameters);
