@@ -8,6 +8,7 @@ use prost::bytes::Bytes;
 use regex::Regex;
 
 use super::listener::Place;
+use super::version::Release;
 use super::vhost::Domains;
 use crate::dump::RouteTable;
 use crate::proto::describe::Unmodelled;
@@ -28,6 +29,7 @@ pub(crate) struct Cache {
     domains: Mutex<HashMap<usize, Arc<Domains>>>,
     unmodelled: Mutex<HashMap<usize, Arc<[Unmodelled]>>>,
     places: OnceLock<Vec<Place>>,
+    release: OnceLock<Release>,
 }
 
 impl Cache {
@@ -41,6 +43,11 @@ impl Cache {
         let value = Arc::new(crate::dump::decode_any::<T>(any).map_err(|e| e.to_string())?);
         decoded.insert(key, (any.value.clone(), Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>));
         Ok(value)
+    }
+
+    /// What is known of the proxy's release, found on first use.
+    pub(crate) fn release(&self, find: impl FnOnce() -> Release) -> Release {
+        *self.release.get_or_init(find)
     }
 
     /// Where listeners listen, found on first use.

@@ -331,7 +331,7 @@ enum Side {
 
 /// What is known of a proxy's release.
 #[derive(Debug, Clone, Copy)]
-enum Release {
+pub(crate) enum Release {
     Known {
         version: Version,
         is_development: bool,
@@ -383,9 +383,11 @@ pub(crate) fn name_flags(cx: &Context<'_>, flags: &mut BTreeSet<&'static str>) {
 
 impl Context<'_> {
     fn side(&self, rule: Rule) -> Side {
-        let release = self.proxy.envoy_version().map_or(Release::Unknown, |version| Release::Known {
-            version,
-            is_development: self.proxy.is_development_build(),
+        let release = self.cache.release(|| {
+            self.proxy.envoy_version().map_or(Release::Unknown, |version| Release::Known {
+                version,
+                is_development: self.proxy.is_development_build(),
+            })
         });
         rule.side(release, |key| self.switch(key))
     }
