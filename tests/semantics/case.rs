@@ -34,7 +34,12 @@ pub(crate) fn root() -> PathBuf {
 /// from the case's files (`start*` means all that start so), each with words of the reason.
 #[track_caller]
 pub(crate) fn agrees(name: &str, unknown: &[(&str, &str)]) {
-    let folder = root().join(name);
+    let faults = disagreements(&root().join(name), unknown);
+    assert!(faults.is_empty(), "{name}:\n  {}", faults.join("\n  "));
+}
+
+/// What the tracer says otherwise of the case in a folder.
+pub(crate) fn disagreements(folder: &Path, unknown: &[(&str, &str)]) -> Vec<String> {
     let files = ARTIFACTS.iter().map(|file| folder.join(file)).filter(|file| file.exists());
     let artifacts: Vec<_> =
         files.flat_map(|file| input::read(&file.to_string_lossy(), Limits::default()).unwrap()).collect();
@@ -66,7 +71,7 @@ pub(crate) fn agrees(name: &str, unknown: &[(&str, &str)]) {
         }
     }
     faults.extend(unsettled.iter().map(|id| format!("{id}: no such request is undecided")));
-    assert!(faults.is_empty(), "{name}:\n  {}", faults.join("\n  "));
+    faults
 }
 
 /// The shares of the outcomes of one request, by what they have in a field.

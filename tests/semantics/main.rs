@@ -14,6 +14,7 @@
 )]
 
 mod case;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::fs;

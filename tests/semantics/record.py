@@ -3,6 +3,7 @@
 
     PYTHONPATH=../shared/oracle python tests/semantics/record.py [NAME…]
     PYTHONPATH=../shared/oracle python tests/semantics/record.py --check OUT [NAME…]
+    PYTHONPATH=../shared/oracle ENVOY_BIN=… python tests/semantics/record.py --release 1.38.2 [NAME…]
 
 A case is a folder with ``scenario.json``, written by hand: Envoy's configuration and the requests, each with a note that
 says what it shows. Recording adds ``config_dump.json`` (without node.extensions and what the recording itself put in),
@@ -15,6 +16,9 @@ says what it shows. Recording adds ``config_dump.json`` (without node.extensions
 
 ``--check`` writes the new record to OUT instead, and fails where it differs from the old one other than in the fields
 that a request declares as random.
+
+``--release`` records the scenarios ``testdata/versions/NAME.json`` on an older Envoy, each into a folder named after the
+release and the scenario. One that knows some field of a scenario not rejects it; it is left out then.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import os
 import pathlib
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +36,7 @@ from oracle import check, client, config, envoyproc, runner
 from oracle.scenario import Request, Scenario
 
 CASES = pathlib.Path(__file__).resolve().parents[2] / "testdata" / "semantics"
+VERSIONS = CASES.parent / "versions"
 WIDTH = 120
 ACCESS_LOG = "envoy.access_loggers.file"
 
@@ -180,8 +186,6 @@ def write(raw, name, target):
     write_lines(target / "truth.jsonl", rows)
     redirects = scenario.get("redirects", [])
     write_lines(target / "requests.jsonl", [check.tracer_request(row["request"], redirects) for row in rows])
-    if target.parent != CASES:
-        shutil.copy(CASES / name / "scenario.json", target / "scenario.json")
 
 
 def differences(name, target):
@@ -208,12 +212,37 @@ def differences(name, target):
 # ----------------------------------------------------------------- command
 
 
+def of_release(release, names, workers):
+    """Records scenarios on an Envoy of a release."""
+    envoy = envoyproc.find_binary()
+    version = subprocess.run([envoy, "--version"], capture_output=True, text=True, check=True).stdout
+    if f"/{release}/" not in version:
+        sys.exit(f"{envoy} isn't {release}: {version.strip()}")
+    names = names or sorted(path.stem for path in VERSIONS.glob("*.json"))
+    scenarios = []
+    for name in names:
+        document = json.loads((VERSIONS / f"{name}.json").read_text(encoding="utf-8"))
+        scenarios.append(Scenario.from_dict({**document, "name": f"{release}-{name}"}))
+    with tempfile.TemporaryDirectory(prefix="versions-") as place:
+        place = pathlib.Path(place)
+        runner.run_all(scenarios, envoy, place, workers, progress=lambda summary: None)
+        for scenario in scenarios:
+            if (place / scenario.name / "truth.jsonl").exists():
+                write([place / scenario.name], scenario.name, VERSIONS / scenario.name)
+            else:
+                print(f"{scenario.name}: left out, this release rejects it")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases (default: all)")
     parser.add_argument("--check", type=pathlib.Path, metavar="OUT", help="compare instead of writing")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--release", metavar="RELEASE", help="record testdata/versions on this release")
     args = parser.parse_args()
+    if args.release:
+        return of_release(args.release, args.names, args.workers)
     runner.EnvoyProcess = Prepared
     runner.run_case = prepare_next(runner.run_case)
     client.send = over_either(client.send)
@@ -236,6 +265,7 @@ def main():
             target = (args.check or CASES) / name
             write(raw, name, target)
             if args.check:
+                shutil.copy(CASES / name / "scenario.json", target / "scenario.json")
                 failed += differences(name, target)
     for line in failed:
         print(line, file=sys.stderr)
