@@ -220,10 +220,9 @@ mod tests {
     fn refused(minor: u32, method: &str, path: &str) -> Option<&'static str> {
         let settings = Settings { allow_absolute_url: true, is_plain_edge: true };
         let request = request(method, path);
-        let result = answer(&proxy(minor), |cx, _| {
+        answer(&proxy(minor), |cx, _| {
             http1(cx, &request, settings, &mut Headers::default()).err().map(|error| error.details)
-        });
-        result
+        })
     }
 
     #[test]
