@@ -517,7 +517,14 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             walk.outcome.upstream_host.clone_from(&failure.host);
             let mut flags = failure.flags.clone();
             if failure.retriable {
-                flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::NotConnected));
+                flags.extend(upstream::flag_of_retries(
+                    &hop.cx,
+                    action,
+                    selected,
+                    &name,
+                    &stream.headers,
+                    Attempt::NotConnected,
+                ));
             }
             let disposition = if name == "BlackHoleCluster" { Disposition::BlackHole } else { failure.disposition };
             let reply = LocalReply {
@@ -555,13 +562,15 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
             network::enter_internal(&inner, walk, listener, next);
         });
         if walk.outcome.status.is_none() {
-            closed_by_next_hop(walk);
+            let attempt = closed_by_next_hop(walk);
+            let flag = upstream::flag_of_retries(&hop.cx, action, selected, &name, &stream.headers, attempt);
+            walk.outcome.flags.extend(flag);
         }
         return;
     }
     if walk.upstream() == Some(Upstream::Reset) {
         let mut flags = vec!["UC"];
-        flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::Reset));
+        flags.extend(upstream::flag_of_retries(&hop.cx, action, selected, &name, &stream.headers, Attempt::Reset));
         let reply = LocalReply {
             status: 503,
             flags,
@@ -578,7 +587,8 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
     walk.outcome.status = Some(if upgrade.is_some() && !is_connect { 101 } else { 200 });
     if let Some(Upstream::Status(status)) = walk.upstream() {
         walk.outcome.status = Some(status);
-        let flag = upstream::flag_of_retries(&hop.cx, action, selected, &name, Attempt::Answered(status));
+        let flag =
+            upstream::flag_of_retries(&hop.cx, action, selected, &name, &stream.headers, Attempt::Answered(status));
         walk.outcome.flags.extend(flag);
     }
     if !is_connect {
@@ -590,11 +600,13 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
     walk.end(disposition);
 }
 
-/// The next hop closes the connection before it answers.
-fn closed_by_next_hop(walk: &mut Walk) {
+/// The next hop closes the connection before it answers: at once, or once it has read something.
+fn closed_by_next_hop(walk: &mut Walk) -> Attempt {
     walk.outcome.status = Some(503);
-    walk.outcome.flags.insert("UC");
     walk.outcome.details = Some("upstream_reset_before_response_started".to_owned());
+    let at_once = tcp::is_closed_at_once(walk);
+    walk.outcome.flags.insert(if at_once { "UF" } else { "UC" });
+    if at_once { Attempt::NotConnected } else { Attempt::Reset }
 }
 
 fn not_found_status(action: &RouteAction) -> u16 {

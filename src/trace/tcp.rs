@@ -76,6 +76,9 @@ pub(crate) fn serve(
         http_result(walk, |walk| {
             network::enter_internal(&inner, walk, listener, next);
         });
+        if walk.outcome.status.is_none() && is_closed_at_once(walk) {
+            walk.outcome.flags.extend(["UF", "URX"]);
+        }
         return;
     }
     walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });
@@ -88,6 +91,14 @@ pub(crate) fn serve(
         walk.outcome.upstream_path = Some(request.path.clone());
         walk.outcome.upstream_authority = Some(request.authority.clone().unwrap_or_default());
     }
+}
+
+/// Whether the next hop, an internal listener, closes the connection before it reads anything: to the hop before it, that
+/// is one that failed to connect (measured on 1.40).
+pub(crate) fn is_closed_at_once(walk: &Walk) -> bool {
+    use Disposition::{BlackHole, ConnectFailure, NoCluster, NoFilterChain, NoHealthyEndpoint};
+    let end = walk.outcome.disposition;
+    matches!(end, Some(NoFilterChain | NoHealthyEndpoint | NoCluster | BlackHole | ConnectFailure))
 }
 
 /// Follows the next hop and keeps of it what the client sees: how it ends, not the way there.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::cluster::{Host, HostAddress, SocketKind, allows_retry};
 use super::context::{Context, Selected, Stream};
 use super::network::no_address;
-use super::request::Connection;
+use super::request::{Connection, Headers};
 use crate::dump::{Kind, decode_any};
 use crate::proto::Struct;
 use crate::proto::envoy::config::core::v3::RoutingPriority;
@@ -92,28 +92,32 @@ pub(crate) fn flag_of_retries(
     action: &RouteAction,
     selected: &Selected<'_>,
     cluster: &str,
+    headers: &Headers,
     attempt: Attempt,
 ) -> Option<&'static str> {
     let policy: Option<&RetryPolicy> =
         action.retry_policy.as_ref().or_else(|| selected.vhost.and_then(|vhost| vhost.retry_policy.as_ref()));
-    let policy = policy?;
-    let covers = policy.retry_on.split(',').any(|on| covers(on.trim(), policy, attempt));
+    // An internal client may ask for more; the headers of others were dropped before.
+    let asked = headers.get("x-envoy-retry-on").unwrap_or_default();
+    let own = policy.map(|policy| policy.retry_on.as_str()).unwrap_or_default();
+    let mut codes: Vec<u32> = policy.map(|policy| policy.retriable_status_codes.clone()).unwrap_or_default();
+    let more = headers.get("x-envoy-retriable-status-codes").unwrap_or_default();
+    codes.extend(more.split(',').filter_map(|code| code.trim().parse::<u32>().ok()));
+    let covers = own.split(',').chain(asked.split(',')).any(|on| covers(on.trim(), &codes, attempt));
     let priority = RoutingPriority::try_from(action.priority).unwrap_or_default();
-    let retries = covers && policy.num_retries.is_none_or(|n| n.value > 0);
-    retries.then(|| if allows_retry(cx, cluster, priority) { "URX" } else { "UO" })
+    // None left is said of zero retries, too (measured on 1.40).
+    covers.then(|| if allows_retry(cx, cluster, priority) { "URX" } else { "UO" })
 }
 
 /// Whether a condition of `retry_on` takes an attempt for failed.
-fn covers(on: &str, policy: &RetryPolicy, attempt: Attempt) -> bool {
+fn covers(on: &str, codes: &[u32], attempt: Attempt) -> bool {
     match (on, attempt) {
         ("5xx" | "reset" | "gateway-error", Attempt::NotConnected | Attempt::Reset)
         | ("connect-failure" | "reset-before-request", Attempt::NotConnected) => true,
         ("5xx", Attempt::Answered(status)) => (500..600).contains(&status),
         ("gateway-error", Attempt::Answered(status)) => (502..=504).contains(&status),
         ("retriable-4xx", Attempt::Answered(status)) => status == 409,
-        ("retriable-status-codes", Attempt::Answered(status)) => {
-            policy.retriable_status_codes.contains(&u32::from(status))
-        }
+        ("retriable-status-codes", Attempt::Answered(status)) => codes.contains(&u32::from(status)),
         _ => false,
     }
 }
