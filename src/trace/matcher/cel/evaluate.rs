@@ -188,14 +188,16 @@ impl Evaluation<'_, '_> {
             ("_*_", [Int(a), Int(b)]) => a.checked_mul(*b).map(Int).ok_or(Fault::Error),
             ("_/_", [Int(a), Int(b)]) => a.checked_div(*b).map(Int).ok_or(Fault::Error),
             ("_%_", [Int(a), Int(b)]) => a.checked_rem(*b).map(Int).ok_or(Fault::Error),
-            ("_+_", [Text(a), Text(b)]) => Ok(Text(format!("{a}{b}"))),
             ("-_", [Int(value)]) => value.checked_neg().map(Int).ok_or(Fault::Error),
             ("-_", [Double(value)]) => Ok(Double(-value)),
             ("lowerAscii", [Text(text)]) => Ok(Text(text.to_ascii_lowercase())),
             ("upperAscii", [Text(text)]) => Ok(Text(text.to_ascii_uppercase())),
-            ("!_" | "startsWith" | "endsWith" | "contains" | "matches" | "size" | "lowerAscii" | "upperAscii", _) => {
-                Err(Fault::Error)
-            }
+            // Envoy's evaluator is built without joining texts or lists (measured on 1.40).
+            (
+                "_+_" | "!_" | "startsWith" | "endsWith" | "contains" | "matches" | "size" | "lowerAscii"
+                | "upperAscii",
+                _,
+            ) => Err(Fault::Error),
             (function, _) => Err(Fault::Unknown(format!("function {function}"))),
         }
     }
