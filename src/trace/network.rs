@@ -44,12 +44,14 @@ const MAX_HOPS: usize = 8;
 /// Follows a client's connection from the kernel to its end.
 pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
     let request = hop.bytes.request();
+    // Sockets report an IPv4 address in its IPv6 form as IPv4; one that a PROXY header spells so stays.
+    let to = SocketAddr::new(to.ip().to_canonical(), to.port());
     let Some(found) = listener::accept(&hop.cx, walk, request, to) else { return };
     let arrival = match request.redirected_to {
         Some(port) => SocketAddr::new(to.ip(), port),
         None => to,
     };
-    let remote = SocketAddr::new(request.source, request.source_port.unwrap_or(0));
+    let remote = SocketAddr::new(request.source.to_canonical(), request.source_port.unwrap_or(0));
     let mut connection = Connection::new(arrival, remote);
     let inspected = inspect::run(&hop.cx, walk, hop.session, &found, hop.bytes, &mut connection);
     if let Inspected::Closed(disposition) = inspected {

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use crate::proto::envoy::config::core::v3::CidrRange;
 use crate::proto::xds::core::v3::CidrRange as XdsCidrRange;
 
-/// Whether a range holds an address. A range of one IP version holds no address of the other; an IPv4 address in its
-/// IPv6 form (`::ffff:10.0.0.1`) is IPv4, as Envoy's sockets report it.
+/// Whether a range holds an address. A range of one IP version holds no address of the other, and an IPv4 address in its
+/// IPv6 form (`::ffff:10.0.0.1`) is IPv6.
 pub(crate) fn contains(range: &CidrRange, ip: IpAddr) -> bool {
     network(&range.address_prefix, range.prefix_len.map(|len| len.value)).is_some_and(|net| in_network(&net, ip))
 }
@@ -33,7 +33,7 @@ pub(crate) fn network(prefix: &str, len: Option<u32>) -> Option<IpNet> {
 
 /// Whether a network holds an address, read as [`contains`] does.
 pub(crate) fn in_network(net: &IpNet, ip: IpAddr) -> bool {
-    net.contains(&ip.to_canonical())
+    net.contains(&ip)
 }
 
 /// The range in words.
@@ -61,7 +61,8 @@ mod tests {
         check("10.0.0.1", 99, "10.0.0.1", true);
         check("0.0.0.0", 0, "::1", false);
         check("::", 0, "10.0.0.1", false);
-        check("10.0.0.0", 8, "::ffff:10.0.0.1", true);
+        check("10.0.0.0", 8, "::ffff:10.0.0.1", false);
+        check("::ffff:0:0", 96, "::ffff:10.0.0.1", true);
         check("not an address", 8, "10.0.0.1", false);
     }
 }
