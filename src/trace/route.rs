@@ -304,7 +304,7 @@ pub(crate) fn cluster(cx: &Context<'_>, walk: &mut Walk, selected: &mut Selected
             selected.cluster = Some(stream.headers.get(header).unwrap_or_default().to_owned());
         }
         Some(ClusterSpecifier::WeightedClusters(weighted)) => {
-            if let Some(entry) = weighted_entry(walk, weighted, stream) {
+            if let Some(entry) = weighted_entry(cx, walk, weighted, stream) {
                 let from_header = || stream.headers.get(&entry.cluster_header).unwrap_or_default().to_owned();
                 selected.cluster = Some(if entry.name.is_empty() { from_header() } else { entry.name.clone() });
                 selected.weight = Some(entry.clone());
@@ -312,14 +312,32 @@ pub(crate) fn cluster(cx: &Context<'_>, walk: &mut Walk, selected: &mut Selected
         }
         Some(ClusterSpecifier::ClusterSpecifierPlugin(_) | ClusterSpecifier::InlineClusterSpecifierPlugin(_))
         | None => {
-            let _ = cx;
             walk.missing("the route's cluster is chosen by a plugin");
         }
     }
 }
 
-fn weighted_entry<'a>(walk: &mut Walk, weighted: &'a WeightedCluster, stream: &Stream) -> Option<&'a ClusterWeight> {
-    let weights: Vec<u64> = weighted.clusters.iter().map(|c| c.weight.map_or(0, |w| u64::from(w.value))).collect();
+/// Weights of the entries: the runtime key of a cluster, if the route gives a prefix for it, outweighs its own.
+fn weights(cx: &Context<'_>, walk: &mut Walk, weighted: &WeightedCluster) -> Vec<u64> {
+    let prefix = weighted.runtime_key_prefix.as_str();
+    if !prefix.is_empty() && !cx.proxy.runtime_is_known() {
+        walk.missing(format!("runtime keys {prefix}.* may decide the weights of clusters"));
+    }
+    let weight = |entry: &ClusterWeight| {
+        let set = (!prefix.is_empty()).then(|| cx.runtime(&format!("{prefix}.{}", entry.name))).flatten();
+        let own = entry.weight.map_or(0, |weight| u64::from(weight.value));
+        set.and_then(serde_json::Value::as_u64).unwrap_or(own)
+    };
+    weighted.clusters.iter().map(weight).collect()
+}
+
+fn weighted_entry<'a>(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    weighted: &'a WeightedCluster,
+    stream: &Stream,
+) -> Option<&'a ClusterWeight> {
+    let weights = weights(cx, walk, weighted);
     let sum: u64 = weights.iter().sum();
     if let Some(RandomValueSpecifier::HeaderName(name)) = &weighted.random_value_specifier
         // A header that stands there twice says nothing.
