@@ -86,9 +86,9 @@ impl Walk {
         answer
     }
 
-    /// What a filter that isn't followed does with a request: what is assumed, else it is recorded as unknown and lets
-    /// the request pass.
-    pub(crate) fn pass_opaque(&mut self, what: &str, keys: &[&str]) -> Opaque {
+    /// What a filter that isn't followed does with a request: what is assumed, else it is recorded as unknown, and lets
+    /// the request pass or answers it with each of the statuses that it is seen to have.
+    pub(crate) fn pass_opaque(&mut self, what: &str, keys: &[&str], replies: &[u16]) -> Opaque {
         let question = Question { what, keys, answers: &["continue"] };
         let reply = self.assumptions.answer(&question).and_then(|(key, answer)| {
             let status = answer.parse().ok().filter(|status| (200..600).contains(status))?;
@@ -102,6 +102,10 @@ impl Walk {
             let mut assume = question.assumptions();
             assume.extend(keys.last().map(|key| format!("{key}=403")));
             self.unknown.insert(Unknown { what: what.to_owned(), assume });
+            let nth = self.undecided(what, replies.len() + 1);
+            if let Some(status) = nth.checked_sub(1).and_then(|nth| replies.get(nth)) {
+                return Opaque::Replies(*status);
+            }
         }
         Opaque::Passes
     }

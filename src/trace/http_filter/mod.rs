@@ -214,13 +214,19 @@ impl Call<'_> {
 
     /// A filter that isn't followed; `kind` is the key by which its effect may be assumed.
     fn pass_opaque(&self, walk: &mut Walk, kind: &str, why: &str) -> Verdict {
+        self.pass_or_reply(walk, kind, why, &[])
+    }
+
+    /// As [`Call::pass_opaque`] for a filter of which some answers can be seen.
+    fn pass_or_reply(&self, walk: &mut Walk, kind: &str, why: &str, replies: &[u16]) -> Verdict {
         let what = format!("http filter {}: {why}", self.name);
         let keys = [self.name, kind];
-        match walk.pass_opaque(&what, if kind.is_empty() { &keys[..1] } else { &keys }) {
+        match walk.pass_opaque(&what, if kind.is_empty() { &keys[..1] } else { &keys }, replies) {
             Opaque::Passes => Verdict::Continue,
             Opaque::Replies(status) => {
                 let details = if kind == "lua" { "lua_response" } else { "" };
-                let why = "that is assumed of it".to_owned();
+                let is_seen = replies.contains(&status);
+                let why = if is_seen { "it has such an answer" } else { "that is assumed of it" }.to_owned();
                 walk.step(self.step(&format!("replies {status}"), why.clone()));
                 Verdict::Reply(LocalReply::new(status, details, Disposition::FilterReply, why))
             }
