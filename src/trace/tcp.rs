@@ -47,6 +47,8 @@ pub(crate) fn serve(
         Selection::Failure(failure) => {
             if !failure.flags.contains(&"NC") {
                 walk.outcome.cluster = Some(name.clone());
+            } else if proxy.on_demand.as_ref().is_some_and(|on_demand| on_demand.odcds_config.is_some()) {
+                walk.missing(format!("cluster {name}: it may be loaded on demand (ODCDS)"));
             }
             walk.outcome.flags.extend(failure.flags.iter().copied());
             if failure.host.is_some() {

@@ -61,7 +61,6 @@ fn of_envoy(filter: &str) -> Effect {
         | "gcp_authn"
         | "credential_injector"
         | "geoip"
-        | "on_demand"
         | "alternate_protocols_cache"
         | "sxg"
         | "thrift_to_metadata"

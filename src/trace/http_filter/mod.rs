@@ -19,6 +19,7 @@ mod jwt_authn;
 mod level;
 mod local_ratelimit;
 mod metadata;
+mod on_demand;
 mod ratelimit;
 mod rbac;
 mod script;
@@ -190,6 +191,7 @@ impl Call<'_> {
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
                 local_ratelimit::decode_headers(self, walk, stream)
             }
+            "envoy.extensions.filters.http.on_demand.v3.OnDemand" => on_demand::decode_headers(self, walk),
             "envoy.extensions.filters.http.ratelimit.v3.RateLimit" => ratelimit::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.rbac.v3.RBAC" => rbac::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
