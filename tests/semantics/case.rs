@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use xdsight::dump::Proxy;
 use xdsight::input::{self, Limits};
 use xdsight::render::TraceAnswer;
-use xdsight::trace::{ClientCertificate, ClientTls, Protocol, ProxyHeader, Request, Tracer};
+use xdsight::trace::{Assumptions, ClientCertificate, ClientTls, Protocol, ProxyHeader, Request, Tracer};
 
 /// Admin answers that a case may hold.
 const ARTIFACTS: &[&str] = &["config_dump.json", "clusters.json", "listeners.json", "server_info.json", "runtime.json"];
@@ -54,8 +54,23 @@ pub(crate) fn disagreements(folder: &Path, unknown: &[(&str, &str)]) -> Vec<Stri
         let id = text(request, "id");
         let trace = tracer.trace(&read(request));
         let answer = serde_json::to_value(TraceAnswer::exchange(&trace)).unwrap();
-        if let Some(fault) = judge(&truth["request"], truth, &answer) {
+        let observed = observed(truth);
+        let fields = compared(&truth["request"], &observed);
+        if let Some(fault) = judge(&truth["request"], &observed, &answer, &fields) {
             faults.push(format!("{id}: {fault}"));
+        }
+        if let Some(assumed) = upstream(&truth["request"], &observed) {
+            // What no dump says once said, everything follows.
+            let mut assumptions = Assumptions::default();
+            assumptions.add(&format!("upstream={assumed}")).unwrap();
+            let trace = Tracer::new(&proxy).assuming(assumptions).trace(&read(request));
+            let answer = serde_json::to_value(TraceAnswer::exchange(&trace)).unwrap();
+            let mut fields: Vec<&str> = WAY.iter().chain(END).copied().collect();
+            // It answers with its own words instead of what it received.
+            fields.retain(|field| !field.starts_with("upstream_") || *field == "upstream_host");
+            if let Some(fault) = judge(&truth["request"], &observed, &answer, &fields) {
+                faults.push(format!("{id} with upstream={assumed}: {fault}"));
+            }
         }
         let is_meant = |pattern: &str| match pattern.strip_suffix('*') {
             Some(start) => id.starts_with(start),
@@ -89,17 +104,20 @@ pub(crate) fn shares(name: &str, id: &str, field: &str) -> BTreeMap<String, f64>
     out
 }
 
-/// What is wrong with an answer; for one that isn't certain, only whether Envoy's outcome is in it.
-fn judge(request: &Value, truth: &Value, answer: &Value) -> Option<String> {
-    let observed: Vec<&Value> = match truth.get("outcomes") {
+/// Every outcome that Envoy showed.
+fn observed(truth: &Value) -> Vec<&Value> {
+    match truth.get("outcomes") {
         Some(outcomes) => outcomes.as_array().unwrap().iter().collect(),
         None => vec![&truth["outcome"]],
-    };
-    let fields = compared(request, &observed);
+    }
+}
+
+/// What is wrong with an answer; for one that isn't certain, only whether Envoy's outcome is in it.
+fn judge(request: &Value, observed: &[&Value], answer: &Value, fields: &[&str]) -> Option<String> {
     let predicted: BTreeSet<String> =
-        answer["outcomes"].as_array().unwrap().iter().map(|outcome| shown(&normal(outcome, &fields))).collect();
-    for outcome in &observed {
-        let outcome = shown(&normal(outcome, &fields));
+        answer["outcomes"].as_array().unwrap().iter().map(|outcome| shown(&normal(outcome, fields))).collect();
+    for outcome in observed {
+        let outcome = shown(&normal(outcome, fields));
         if !predicted.contains(&outcome) {
             let predicted: Vec<&str> = predicted.iter().map(String::as_str).collect();
             return Some(format!("Envoy: {outcome}\n    held possible: {}", predicted.join("\n    or ")));
@@ -108,18 +126,29 @@ fn judge(request: &Value, truth: &Value, answer: &Value) -> Option<String> {
     let is_certain = answer["unknown"].as_array().unwrap().is_empty();
     let random: Vec<&str> = list(request, "tolerance").iter().filter_map(|field| field.as_str()).collect();
     let outcomes: Vec<Outcome> =
-        answer["outcomes"].as_array().unwrap().iter().map(|outcome| normal(outcome, &fields)).collect();
+        answer["outcomes"].as_array().unwrap().iter().map(|outcome| normal(outcome, fields)).collect();
     let differs = |field: &&&str| outcomes.iter().any(|outcome| outcome.get(**field) != outcomes[0].get(**field));
     let loose: Vec<&&str> = fields.iter().filter(|field| !random.contains(*field)).filter(differs).collect();
     (is_certain && !loose.is_empty()).then(|| format!("held possible with more than one {loose:?}"))
 }
 
+/// What the upstream did that no dump says: it was told to by the client, or nothing listens there.
+fn upstream(request: &Value, observed: &[&Value]) -> Option<String> {
+    let told = list(request, "headers").iter().find(|header| header[0] == "x-oracle-respond" && header[1] != "200");
+    let is_one = observed.iter().all(|outcome| is_refused(outcome));
+    told.map(|header| header[1].as_str().unwrap().to_owned()).or_else(|| is_one.then(|| "refused".to_owned()))
+}
+
+/// Whether the address of an endpoint took no connection; that of an internal listener is in the dump.
+fn is_refused(outcome: &Value) -> bool {
+    let has_flag = text(outcome, "flags").split(',').any(|flag| flag == "UF");
+    has_flag && text(outcome, "upstream_host").parse::<SocketAddr>().is_ok()
+}
+
 /// The fields that can be known from a dump.
 fn compared(request: &Value, observed: &[&Value]) -> Vec<&'static str> {
-    let has = |outcome: &Value, flag: &str| text(outcome, "flags").split(',').any(|one| one == flag);
     let is_told = list(request, "headers").iter().any(|header| header[0] == "x-oracle-respond" && header[1] != "200");
-    // Nothing listens at an address, which no dump says; that of an internal listener is in it.
-    let is_refused = observed.iter().any(|o| has(o, "UF") && text(o, "upstream_host").parse::<SocketAddr>().is_ok());
+    let is_refused = observed.iter().any(|outcome| is_refused(outcome));
     let is_connect = request["method"] == "CONNECT";
     // Who closes a tunnel first is a race.
     let is_tunnel = observed

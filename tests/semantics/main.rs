@@ -99,12 +99,52 @@ cases! {
     n43_locality_weight_missing;
     n44_uf_after_retries;
     n45_aggregate_original_dst_internal_listener;
+
+    /// The identity that a request gets, its size on the wire and the moment are in no dump.
+    gap_cel_of_requests => [("protocol-*", "request.protocol"), ("id-*", "request.id"), ("total_size-*", "total_size")];
+    gap_cel_functions_and_connections => [
+        ("source_address-*", "source.address"),
+        ("request_time-*", "request.time"),
+        ("node-*", "attribute xds"),
+        ("route_name-*", "attribute xds"),
+        ("vhost-*", "attribute xds"),
+        ("listener_direction-*", "attribute xds"),
+        ("filter_chain-*", "attribute xds"),
+    ];
+    gap_cel_in_network_rbac => [("address-*", "source.address")];
+    gap_fractions_between_none_and_all;
+    gap_runtime_keys_of_a_static_layer;
+    gap_runtime_keys_without_layers;
+    gap_ejected_hosts;
+    gap_rejected_resources;
+    gap_warming_resources;
+    gap_hash_policies;
+    /// Whether a connection is refused is in no dump; with that said, the flags of retries follow.
+    gap_retries;
+    /// What the code of others does is in no dump; the outcome is among those held possible all the same.
+    gap_opaque_filters => [
+        ("lua", "Lua may answer"),
+        ("lua-reply", "Lua may answer"),
+        ("no-route", "Lua may answer"),
+        ("ext-proc", "external processor"),
+        ("ratelimit", "rate limit decision"),
+    ];
+    gap_internal_listeners_in_a_chain;
+    gap_ipv6;
+    gap_sni_spellings;
+    gap_additional_addresses;
+    gap_headers_that_http2_refuses;
+    gap_on_demand_clusters => [("unknown", "loaded on demand")];
 }
 
 #[test]
 fn shares_are_those_of_the_weights() {
     let shares = case::shares("n29_weighted_with_header_name", "missing", "cluster");
     assert_eq!(shares, [("\"c1\"".to_owned(), 0.1), ("\"c2\"".to_owned(), 0.9)].into());
+    let shares = case::shares("gap_fractions_between_none_and_all", "abort", "status");
+    assert_eq!(shares, [("200".to_owned(), 0.5), ("418".to_owned(), 0.5)].into());
+    let shares = case::shares("gap_fractions_between_none_and_all", "route-two", "cluster");
+    assert_eq!(shares, [("\"c1\"".to_owned(), 0.5), ("\"c2\"".to_owned(), 0.25), ("\"c3\"".to_owned(), 0.25)].into());
 }
 
 #[test]
