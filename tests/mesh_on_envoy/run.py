@@ -19,7 +19,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from oracle import certs, client, netns, runner
+from oracle import certs, client, netns, runner, truth
 from oracle.scenario import Request, Scenario
 from oracle.upstream import EchoUpstream
 
@@ -88,27 +88,55 @@ class Identities:
         return pair
 
 
+class _Tunnel:
+    """The stream of a CONNECT over HTTP/2, as a channel for what is inside."""
+
+    def __init__(self, request: Request, channel, result: dict):
+        self.channel, self.result, self.body, self.closed = channel, result, b"", False
+        self.conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
+        self.conn.initiate_connection()
+        self.conn.send_headers(1, [(":method", "CONNECT"), (":authority", request.authority),
+                                   *map(tuple, request.headers), (client.ID_HEADER, request.id)])
+        channel.send(self.conn.data_to_send())
+        while "status" not in result and not self.closed:
+            self._read()
+
+    def _read(self) -> None:
+        data = self.channel.recv()
+        self.closed |= not data
+        for event in self.conn.receive_data(data) if data else []:
+            if isinstance(event, h2.events.ResponseReceived):
+                self.result["status"] = int(dict(event.headers)[":status"])
+            elif isinstance(event, h2.events.DataReceived):
+                self.body += event.data
+            elif isinstance(event, (h2.events.StreamReset, h2.events.StreamEnded)):
+                self.closed = True
+        self.channel.send(self.conn.data_to_send())
+
+    def send(self, data: bytes) -> None:
+        if not self.closed:
+            self.conn.send_data(1, data)
+            self.channel.send(self.conn.data_to_send())
+
+    def recv(self) -> bytes:
+        while not self.body and not self.closed:
+            self._read()
+        out, self.body = self.body, b""
+        return out
+
+
 def _connect(request: Request, channel, result: dict) -> None:
     """CONNECT over HTTP/2 as tunnels are opened: without a path, and left open for what is inside."""
-    conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
-    conn.initiate_connection()
-    conn.send_headers(1, [(":method", "CONNECT"), (":authority", request.authority), *map(tuple, request.headers),
-                          (client.ID_HEADER, request.id)])
-    channel.send(conn.data_to_send())
-    body = b""
-    while data := channel.recv():
-        for event in conn.receive_data(data):
-            if isinstance(event, h2.events.ResponseReceived):
-                result["status"] = int(dict(event.headers)[":status"])
-                if result["status"] == 200:
-                    conn.send_data(1, b"ORACLE " + request.id.encode() + b"\n")
-            elif isinstance(event, h2.events.DataReceived):
-                body += event.data
-            elif isinstance(event, (h2.events.StreamReset, h2.events.StreamEnded)):
-                client._take_raw(body, result)
-                return
-        channel.send(conn.data_to_send())
-    result["error"] = "closed"
+    tunnel = _Tunnel(request, channel, result)
+    inside = getattr(request, "tunnelled", None)
+    if result.get("status") != 200:
+        result.setdefault("error", "closed")
+    elif inside:
+        del result["status"]
+        client._http1(Request(**inside, id=request.id), tunnel, result)
+    else:
+        tunnel.send(b"ORACLE " + request.id.encode() + b"\n")
+        client._take_raw(tunnel.recv(), result)
 
 
 def _send(request: Request, cert_dir: pathlib.Path, once=client.send) -> dict:
@@ -193,12 +221,28 @@ def _run(job: Job, binary: str, case: pathlib.Path, cert_dir: pathlib.Path, know
         log = case / "envoy.log"
         lines = log.read_text().splitlines() if log.exists() else []
         result.rejected = [line[:400] for line in lines if "rejected" in line or "Error adding" in line][:5]
+        _look_inside(case)
         # The namespace's own rules did it; the tracer is told of them.
         scenario.redirects = network.REDIRECTS
         scenario.save(case / "scenario.json")
     except Exception:
         result.error = traceback.format_exc()[-1500:]
     return result
+
+
+def _look_inside(case: pathlib.Path) -> None:
+    """Of a request in a tunnel, what the inner listener logged is what happened; without a record it isn't judged."""
+    path = case / "truth.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    kept = []
+    for row in rows:
+        if row["request"].get("tunnelled"):
+            hops = [hop for hop in row["observed"].get("hops", []) if hop.get("owner") == "main_internal"]
+            if not hops:
+                continue
+            row["outcome"] = truth.outcome({"http": hops[0], "client": row["observed"]["client"]})
+        kept.append(json.dumps(row, sort_keys=True) + "\n")
+    path.write_text("".join(kept))
 
 
 def _witnesses(job: Job, rng) -> list[Request]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 try:
     from re import _constants as sre, _parser as sre_parser
@@ -19,6 +20,13 @@ OTHER_ALPN = [["http/1.1"], ["h2"], ["h2", "http/1.1"], [], ["spdy/3"]]
 UNNAMED = "spiffe://cluster.local/ns/default/sa/client"
 #: Addresses that no listener has.
 UNKNOWN_ADDRESSES = ["10.99.99.99", "203.0.113.5", "8.8.8.8"]
+@dataclasses.dataclass
+class Tunnelling(Request):
+    """A request of the exchange format that may be a CONNECT with another request in its tunnel."""
+
+    tunnelled: dict | None = None
+
+
 NAMES_OF_HEADERS = ["x-test", "end-user", "user-agent", "cookie"]
 
 
@@ -28,8 +36,11 @@ class Traffic:
     def __init__(self, resources: Resources, rng):
         self.resources, self.rng = resources, rng
         found = set(strings(resources.listeners))
-        self.identities = [UNNAMED] + sorted(
-            "spiffe://" + m.group(0) for m in map(re.compile(r"[a-z.]+/ns/[a-z-]+/sa/[a-z-]+").search, found) if m)
+        # Policies name identities in whole, or the namespace by a regex.
+        whole = (re.search(r"[a-z.]+/ns/[a-z-]+/sa/[a-z-]+", text) for text in found)
+        spaces = (re.search(r"/ns/([a-z-]+)/", text) for text in found)
+        self.identities = [UNNAMED] + sorted({"spiffe://" + m.group(0) for m in whole if m} | {
+            f"spiffe://cluster.local/ns/{m.group(1)}/sa/caller" for m in spaces if m})
         self.paths = sorted({p for p in found if re.fullmatch(r"/[\w./-]*", p) and not p.startswith("/dev/")})
         self.domains = sorted({d for r in self._route_configs() for v in r.get("virtual_hosts", [])
                                for d in v.get("domains", [])})
@@ -99,7 +110,7 @@ class Traffic:
         if rng.random() < 0.05 and redirected_to:
             port = rng.choice([80, 443, 9080, 8080, 15021])
             tolerance.append("cluster")
-        return Request(connect=[ip, port], source=network.source(redirected_to, rng), tls=self._tls(chain, match),
+        return Tunnelling(connect=[ip, port], source=network.source(redirected_to, rng), tls=self._tls(chain, match),
                        tolerance=tolerance)
 
     def _virtual_addresses(self, port: int) -> list:
@@ -173,6 +184,8 @@ class Traffic:
         if "connect_matcher" in match:
             request.method = "CONNECT"
             request.path = request.authority = rng.choice(self._tunnel_targets())
+            if request.tls and rng.random() < 0.7:
+                self._fill_tunnel(request)
             return
         if "path" in match:
             request.path = match["path"]
@@ -200,6 +213,34 @@ class Traffic:
                 request.authority = value
             elif not name.startswith(":"):
                 request.headers.append([name, value])
+
+    def _fill_tunnel(self, request: Tunnelling) -> None:
+        """A request for one of the inner listener's routes."""
+        inner = next((x for x in self.resources.listeners if x.get("name") == "main_internal"), {})
+        vhosts = [(chain, v) for chain in chains_of(inner) for routes in self._routes_of(chain)
+                  for v in routes.get("virtual_hosts", [])]
+        if not vhosts:
+            return
+        chain, vhost = self.rng.choice(vhosts)
+        if self.rng.random() < 0.8:
+            request.path = request.authority = self._destination(inner, chain) or request.authority
+        inside = Tunnelling(authority=self._authority(self.rng.choice(vhost["domains"])), path="/")
+        self._match(inside, (self.rng.choice(vhost.get("routes") or [{}])).get("match", {}))
+        self._vary(inside)
+        request.protocol, request.tls["alpn"] = "h2", ["h2"]
+        request.tunnelled = {"protocol": "http1", "method": inside.method, "authority": inside.authority,
+                             "path": inside.path, "headers": inside.headers}
+
+    def _destination(self, listener: dict, chain: dict) -> str | None:
+        """A destination that leads to the chain, by its match or by the listener's matcher of addresses and ports."""
+        match = chain.get("filter_chain_match") or {}
+        for prefix in match.get("prefix_ranges", []):
+            return f"{prefix['address_prefix']}:{match.get('destination_port', 4321)}"
+        tree = listener.get("filter_chain_matcher", {}).get("matcher_tree", {})
+        for entry in tree.get("custom_match", {}).get("typed_config", {}).get("range_matchers", []):
+            if chain.get("name") in strings(entry):
+                return f"{entry['ranges'][0]['address_prefix']}:{chain['name'].split('|')[1]}"
+        return None
 
     def _tunnel_targets(self) -> list:
         """Destinations inside an HBONE tunnel: those that the inner listener has chains for, and one more."""
