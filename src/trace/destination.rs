@@ -11,6 +11,7 @@ use super::listener::{self, Accepting};
 use super::outcome::{Rejected, Step};
 use super::path::port_start;
 use super::request::{Direction, Request};
+use super::waypoint;
 use crate::dump::{Origin, State, type_of};
 use crate::proto::envoy::config::core::v3::TrafficDirection;
 use crate::proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
@@ -47,7 +48,7 @@ pub(crate) fn derive(cx: &Context<'_>, request: &Request) -> Derived {
         (Direction::Outbound | Direction::Unspecified, Some(found), _) => {
             through_capture(cx, request, &host, port, &found)
         }
-        _ => to_bound_port(cx, request, &host, port),
+        _ => waypoint::derive(cx, request, &host, port).unwrap_or_else(|| to_bound_port(cx, request, &host, port)),
     }
 }
 
@@ -87,7 +88,7 @@ fn to_application(cx: &Context<'_>, request: &Request, port: u16, capture: u16) 
 }
 
 /// Address of the proxy's pod: `INSTANCE_IPS` of its node, or the second part of Istio's node id.
-fn own_address(cx: &Context<'_>) -> Option<IpAddr> {
+pub(crate) fn own_address(cx: &Context<'_>) -> Option<IpAddr> {
     let node = cx.proxy.node()?;
     let listed = node.metadata.as_ref().and_then(|m| m.get("INSTANCE_IPS")).and_then(|v| v.as_str());
     listed
@@ -123,7 +124,7 @@ fn through_capture(cx: &Context<'_>, request: &Request, host: &str, port: u16, c
 }
 
 /// Names under which a service may be called: short forms count within the proxy's own namespace.
-fn is_called(fqdn: &str, host: &str, namespace: Option<&str>) -> bool {
+pub(crate) fn is_called(fqdn: &str, host: &str, namespace: Option<&str>) -> bool {
     if fqdn.eq_ignore_ascii_case(host) || fqdn.eq_ignore_ascii_case(host.trim_end_matches('.')) {
         return true;
     }
@@ -134,7 +135,7 @@ fn is_called(fqdn: &str, host: &str, namespace: Option<&str>) -> bool {
         || (namespace == Some(ns) && host.eq_ignore_ascii_case(name))
 }
 
-fn namespace<'a>(cx: &Context<'a>) -> Option<&'a str> {
+pub(crate) fn namespace<'a>(cx: &Context<'a>) -> Option<&'a str> {
     cx.proxy.node()?.metadata.as_ref()?.get("NAMESPACE")?.as_str()
 }
 
@@ -219,7 +220,7 @@ fn names_of(cx: &Context<'_>, chain: &FilterChain) -> Vec<String> {
 }
 
 /// Host of a service in `outbound|80|v1|host` or in a route name `host:80`.
-fn service_of(name: &str) -> Option<&str> {
+pub(crate) fn service_of(name: &str) -> Option<&str> {
     if name.contains('|') {
         return name.rsplit('|').next().filter(|host| !host.is_empty());
     }

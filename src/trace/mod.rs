@@ -41,6 +41,7 @@ mod upstream;
 mod version;
 mod vhost;
 mod walk;
+mod waypoint;
 
 pub use assume::{AssumeError, Assumptions, Upstream};
 pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace, Unknown};
