@@ -102,7 +102,8 @@ impl Walk {
             let mut assume = question.assumptions();
             assume.extend(keys.last().map(|key| format!("{key}=403")));
             self.unknown.insert(Unknown { what: what.to_owned(), assume });
-            let nth = self.undecided(what, replies.len() + 1);
+            // Without an answer to be seen, the shares of other choices are as they were.
+            let nth = if replies.is_empty() { 0 } else { self.undecided(what, replies.len() + 1) };
             if let Some(status) = nth.checked_sub(1).and_then(|nth| replies.get(nth)) {
                 return Opaque::Replies(*status);
             }
