@@ -7,6 +7,7 @@
 mod authz;
 mod bootstrap;
 mod clusters;
+mod detail;
 mod endpoints;
 mod go_sort;
 mod listeners;
@@ -21,6 +22,7 @@ mod ztunnel;
 pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
+pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, route_details};
 pub use endpoints::{EndpointFilter, EndpointRow, endpoint_resources, endpoints, live_endpoints, live_resources};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;

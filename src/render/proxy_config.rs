@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use super::escape::escape;
 use super::table::Table;
 use crate::inventory::{
-    CertificateRow, ClusterRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow, SecretRow, SubsetKey, Versions,
+    CertificateRow, ClusterDetail, ClusterRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow, RouteDetail,
+    SecretRow, SubsetKey, Versions,
 };
 
 /// One row a filter chain.
@@ -92,31 +93,41 @@ pub fn routes_brief<'a>(rows: &'a [RouteConfigRow<'a>]) -> Table<'a> {
     table
 }
 
-/// One row a route, with where it leads; routes that istioctl leaves out are there.
+/// One row a route, with what else it asks for, where it leads and how; routes that istioctl leaves out are there.
+/// `details` are those of each row, by virtual host and route.
 #[must_use]
-pub fn routes_wide<'a>(rows: &'a [RouteConfigRow<'a>]) -> Table<'a> {
-    let mut table = Table::new(&["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE", "DESTINATION"], 2);
-    for row in rows {
-        for host in &row.virtual_hosts {
-            let mut add = |matches: &'a str, service: &'a str, destination: &'a str| {
-                let (name, domains) = (host.name.as_str().into(), host.domains.as_str().into());
-                let cells: [Cow<'a, str>; 6] = [
-                    row.resource.name.as_str().into(),
-                    name,
-                    domains,
-                    matches.into(),
-                    service.into(),
-                    destination.into(),
-                ];
-                table.row(cells);
-            };
-            match &host.routes {
-                None => add("-", "-", "no route"),
-                Some(routes) => {
-                    for route in routes {
-                        add(&route.matches, &route.virtual_service, &route.destination);
-                    }
-                }
+pub fn routes_wide<'a>(rows: &'a [RouteConfigRow<'a>], details: &'a [Vec<Vec<RouteDetail>>]) -> Table<'a> {
+    const HEADER: [&str; 10] = [
+        "NAME",
+        "VHOST NAME",
+        "DOMAINS",
+        "MATCH",
+        "VIRTUAL SERVICE",
+        "CRITERIA",
+        "DESTINATION",
+        "TIMEOUT",
+        "RETRIES",
+        "MIRRORS",
+    ];
+    let mut table = Table::new(&HEADER, 2);
+    for (row, hosts) in rows.iter().zip(details) {
+        for (host, details) in row.virtual_hosts.iter().zip(hosts) {
+            let start = [row.resource.name.as_str(), host.name.as_str(), host.domains.as_str()];
+            let mut add = |rest: [&'a str; 7]| table.row(start.into_iter().chain(rest).map(Cow::Borrowed));
+            let routes = host.routes.iter().flatten();
+            if host.routes.is_none() {
+                add(["-", "-", "-", "no route", "-", "-", "-"]);
+            }
+            for (route, detail) in routes.zip(details) {
+                add([
+                    &route.matches,
+                    &route.virtual_service,
+                    &detail.criteria,
+                    &detail.destination,
+                    &detail.timeout,
+                    &detail.retries,
+                    &detail.mirrors,
+                ]);
             }
         }
     }
@@ -144,13 +155,35 @@ fn cluster<'a>(row: &'a ClusterRow<'a>) -> [Cow<'a, str>; 6] {
     [key.host.into(), key.port.to_string().into(), subset.into(), key.direction.into(), kind, rule]
 }
 
-/// One row a cluster, with its state and whole name.
+/// One row a cluster, with its state, what is behind it and how it is reached. `details` are those of each row.
 #[must_use]
-pub fn clusters_wide<'a>(rows: &'a [ClusterRow<'a>]) -> Table<'a> {
-    let header = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE", "STATE", "CLUSTER"];
-    let mut table = Table::new(&header, 2);
-    for row in rows {
-        let more = [row.resource.state.to_string().into(), row.resource.name.as_str().into()];
+pub fn clusters_wide<'a>(rows: &'a [ClusterRow<'a>], details: &'a [ClusterDetail]) -> Table<'a> {
+    const HEADER: [&str; 13] = [
+        "SERVICE FQDN",
+        "PORT",
+        "SUBSET",
+        "DIRECTION",
+        "TYPE",
+        "DESTINATION RULE",
+        "STATE",
+        "ENDPOINTS",
+        "POLICY",
+        "TLS",
+        "CIRCUIT BREAKERS",
+        "OUTLIER DETECTION",
+        "CLUSTER",
+    ];
+    let mut table = Table::new(&HEADER, 2);
+    for (row, detail) in rows.iter().zip(details) {
+        let more: [Cow<'a, str>; 7] = [
+            row.resource.state.to_string().into(),
+            detail.endpoints.as_str().into(),
+            detail.policy.as_str().into(),
+            detail.tls.as_str().into(),
+            detail.circuit_breakers.as_str().into(),
+            detail.outlier_detection.as_str().into(),
+            row.resource.name.as_str().into(),
+        ];
         table.row(cluster(row).into_iter().chain(more));
     }
     table

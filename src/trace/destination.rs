@@ -39,17 +39,32 @@ pub(crate) fn derive(cx: &Context<'_>, request: &Request) -> Derived {
         let place = listener::places(cx).iter().find(|p| p.is_bound && p.addresses().any(|a| a.port() == port));
         place.and_then(|place| place.accepting(cx))
     };
-    // Only a proxy that connections are redirected to has these two; before Istio 1.3 there is one for both.
-    let outbound = capture(OUTBOUND_PORT).filter(|l| l.listener.use_original_dst.is_some_and(|v| v.value));
-    let inbound = capture(INBOUND_PORT);
+    let port_of = |found: &Accepting<'_>| listener::addresses(found.listener).next().map(|address| address.port());
+    // Only a proxy that connections are redirected to has these two; before Istio 1.3 there is one for both. Other
+    // meshes listen on other ports, and say which side is which.
+    let outbound = capture(OUTBOUND_PORT)
+        .filter(|found| found.listener.use_original_dst.is_some_and(|v| v.value))
+        .or_else(|| redirected(cx, TrafficDirection::Outbound));
+    let inbound = capture(INBOUND_PORT).or_else(|| redirected(cx, TrafficDirection::Inbound));
     match (request.direction, outbound, inbound) {
-        (Direction::Inbound, _, Some(_)) => to_application(cx, request, port, INBOUND_PORT),
+        (Direction::Inbound, _, Some(found)) => {
+            to_application(cx, request, port, port_of(&found).unwrap_or(INBOUND_PORT))
+        }
         (Direction::Inbound, Some(_), None) => to_application(cx, request, port, OUTBOUND_PORT),
         (Direction::Outbound | Direction::Unspecified, Some(found), _) => {
             through_capture(cx, request, &host, port, &found)
         }
         _ => waypoint::derive(cx, request, &host, port).unwrap_or_else(|| to_bound_port(cx, request, &host, port)),
     }
+}
+
+/// The listener of one direction that connections are redirected to: it restores where they were going.
+fn redirected<'a>(cx: &Context<'a>, direction: TrafficDirection) -> Option<Accepting<'a>> {
+    let bound = listener::places(cx).iter().filter(|place| place.is_bound).filter_map(|place| place.accepting(cx));
+    bound.into_iter().find(|found| {
+        let restores = found.listener.listener_filters.iter().any(|filter| filter.name.ends_with("original_dst"));
+        restores && found.listener.traffic_direction == direction as i32
+    })
 }
 
 /// Host and port of a request: of its authority, else of its SNI; the port of the scheme where none is written.
@@ -110,6 +125,9 @@ fn through_capture(cx: &Context<'_>, request: &Request, host: &str, port: u16, c
     if let Some((ip, why, origin)) = vip_of_virtual_host(cx, host, port) {
         return at(ip, why, Some(origin));
     }
+    if let Some((ip, why, origin)) = vip_of_chain(cx, host, port, capture) {
+        return at(ip, why, Some(origin));
+    }
     if let Some((ip, why, origin)) = vip_of_cluster(cx, host, port) {
         return at(ip, why, Some(origin));
     }
@@ -166,6 +184,32 @@ fn vip_of_virtual_host(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
                 format!("{host} is a domain of virtual host {} (route {name}), which lists this address", entry.name),
                 origin,
             ));
+        }
+    }
+    None
+}
+
+/// The one address that a chain of the capturing listener asks for, if its routes know the host.
+fn vip_of_chain(cx: &Context<'_>, host: &str, port: u16, capture: &Accepting<'_>) -> Option<(IpAddr, String, Origin)> {
+    let with_port = format!("{host}:{port}");
+    for (index, chain) in capture.listener.filter_chains.iter().enumerate() {
+        let Some(asked) = &chain.filter_chain_match else { continue };
+        if asked.destination_port.is_some_and(|wanted| wanted.value != u32::from(port)) {
+            continue;
+        }
+        let [range] = asked.prefix_ranges.as_slice() else { continue };
+        let Ok(ip) = range.address_prefix.parse::<IpAddr>() else { continue };
+        if range.prefix_len.is_none_or(|length| length.value < if ip.is_ipv4() { 32 } else { 128 }) {
+            continue;
+        }
+        let knows = |name: &String| {
+            let Some((_, Ok(table))) = cx.proxy.route_table(name) else { return false };
+            let domains = table.virtual_hosts.iter().flat_map(|entry| &entry.domains);
+            domains.into_iter().any(|d| d.eq_ignore_ascii_case(host) || d.eq_ignore_ascii_case(&with_port))
+        };
+        if let Some(route) = names_of(cx, chain).iter().find(|name| knows(name)) {
+            let why = format!("the chain for this address has route {route}, of which {host} is a domain");
+            return Some((ip, why, capture.resource.origin().within(&format!(".filter_chains[{index}]"))));
         }
     }
     None

@@ -44,6 +44,8 @@ mod walk;
 mod waypoint;
 
 pub use assume::{AssumeError, Assumptions, Upstream};
+pub(crate) use matcher::header::describe as describe_header;
+pub(crate) use matcher::string::describe as describe_string;
 pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace, Unknown};
 pub use request::{
     ClientCertificate, ClientTls, Connection, Direction, Headers, Protocol, ProxyHeader, Request, path_only,

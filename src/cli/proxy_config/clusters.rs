@@ -4,7 +4,7 @@ use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
-use crate::inventory::{self, ClusterFilter};
+use crate::inventory::{self, ClusterFilter, EndpointCounts};
 use crate::render;
 
 /// List the clusters in force
@@ -44,7 +44,12 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
         format @ (Format::Json | Format::Yaml) => {
             super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
         }
-        Format::Wide => ui.answer(&render::clusters_wide(&listing.rows).render())?,
+        Format::Wide => {
+            let counts = EndpointCounts::of(&proxy);
+            let details = listing.rows.iter().map(|row| inventory::cluster_detail(row.resource, &counts));
+            let details: Vec<_> = details.map(|detail| super::or_default(ui, detail)).collect();
+            ui.answer(&render::clusters_wide(&listing.rows, &details).render())?;
+        }
         _ => ui.answer(&render::clusters(&listing.rows).render())?,
     }
     Ok(super::verdict(ui, &listing.warnings))

@@ -90,6 +90,14 @@ fn resources(
     document(ui, format, &values)
 }
 
+/// What a resource says, or nothing and a word about why.
+fn or_default<T: Default>(ui: &mut Ui, detail: Result<T, DecodeError>) -> T {
+    detail.unwrap_or_else(|error| {
+        ui.warn(&format!("details are left out: {error}"));
+        T::default()
+    })
+}
+
 /// Prints one document, indented as istioctl does.
 fn document(ui: &mut Ui, format: Format, value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = match format {

@@ -33,16 +33,13 @@ pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
         format @ (Format::Json | Format::Yaml) => {
             super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
         }
-        format => {
-            let table = if format == Format::Wide {
-                render::routes_wide(&listing.rows)
-            } else if args.verbose {
-                render::routes(&listing.rows)
-            } else {
-                render::routes_brief(&listing.rows)
-            };
-            ui.answer(&table.render())?;
+        Format::Wide => {
+            let details = listing.rows.iter().map(|row| inventory::route_details(row.resource));
+            let details: Vec<_> = details.map(|detail| super::or_default(ui, detail)).collect();
+            ui.answer(&render::routes_wide(&listing.rows, &details).render())?;
         }
+        _ if args.verbose => ui.answer(&render::routes(&listing.rows).render())?,
+        _ => ui.answer(&render::routes_brief(&listing.rows).render())?,
     }
     if let (Some(name), true) = (&args.name, listing.rows.is_empty()) {
         let names = proxy.routes().iter().map(|route| route.name.as_str());
