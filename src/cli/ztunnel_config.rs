@@ -242,7 +242,6 @@ fn certificates(ui: &mut Ui, args: &CertificateArgs) -> Result<Verdict, CliError
 
 /// The dump has no time of its own, so without another one certificates are judged by the clock.
 fn judged(ui: &mut Ui, dump: &ZtunnelDump, as_of: Option<Timestamp>) -> Vec<inventory::IdentityRow> {
-    #[expect(clippy::disallowed_methods, reason = "a ztunnel's dump holds no time to judge by")]
     let as_of = as_of.unwrap_or_else(Timestamp::now);
     let (rows, warnings) = inventory::ztunnel_certificates(dump, as_of);
     for warning in warnings {

@@ -300,8 +300,11 @@ pub struct ZtunnelPolicy {
     #[serde(deserialize_with = "or_default")]
     pub action: String,
     /// Any rule of which all clauses match, of which any match does.
-    pub rules: Option<Vec<Option<Vec<Option<Vec<PolicyMatch>>>>>>,
+    pub rules: Option<Vec<PolicyRule>>,
 }
+
+/// Clauses that must all be met, each by any of its matches.
+pub type PolicyRule = Option<Vec<Option<Vec<PolicyMatch>>>>;
 
 /// What a policy asks of a connection; every list given must be met.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
