@@ -1,7 +1,7 @@
 //! xdsight answers questions about Envoy proxies from files alone: where does this request go, and why?
 //!
 //! ```text
-//! bytes → input → dump → graph, inventory, trace → render → cli
+//! bytes → input → dump → graph, inventory, trace → render, istioctl → cli
 //!                  ↑               ↑
 //!             proto (types, under all)
 //! ```
@@ -14,6 +14,7 @@
 //! | [`inventory`] | a proxy | the tables and the summary as plain data |
 //! | [`trace`] | a proxy and a request | every outcome held possible, and the decisions that lead there |
 //! | [`render`] | plain data of the rooms above | text, JSON, YAML, DOT, Mermaid |
+//! | [`istioctl`] | the text of a dump or of its resources | what istioctl prints, with its faults and without |
 //! | [`cli`] | arguments | one file a command: parse, call, render, exit code |
 //!
 //! Arrows point one way: a room uses only rooms to its left, and [`proto`], the prost types that are the model.
@@ -48,5 +49,7 @@ pub mod inventory;
 pub mod trace;
 
 pub mod render;
+
+pub mod istioctl;
 
 pub mod cli;

@@ -103,6 +103,12 @@ impl From<LoadError> for CliError {
     }
 }
 
+impl From<crate::istioctl::Unprintable> for CliError {
+    fn from(error: crate::istioctl::Unprintable) -> Self {
+        Self::input("the text can't be printed").caused_by(error)
+    }
+}
+
 impl From<serde_json::Error> for CliError {
     fn from(error: serde_json::Error) -> Self {
         Self::input("the answer can't be written as JSON").caused_by(error)

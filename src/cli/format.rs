@@ -25,7 +25,8 @@ const ALL: [Format; 7] =
     [Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl, Format::Dot, Format::Mermaid];
 
 impl Format {
-    fn name(self) -> &'static str {
+    /// The word for it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Short => "short",
             Self::Wide => "wide",

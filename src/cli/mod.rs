@@ -45,6 +45,10 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     color: ColorChoice,
 
+    /// Answer in istioctl's bytes, its faults and exit codes included, where istioctl has the command
+    #[arg(long, global = true)]
+    istioctl: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -80,6 +84,8 @@ enum Verdict {
     Found,
     /// Part of the input couldn't be read; the rest was answered.
     Unreadable,
+    /// As istioctl ends.
+    Istioctl(u8),
 }
 
 impl From<Verdict> for u8 {
@@ -88,6 +94,7 @@ impl From<Verdict> for u8 {
             Verdict::Clean => 0,
             Verdict::Found => 1,
             Verdict::Unreadable => 2,
+            Verdict::Istioctl(code) => code,
         }
     }
 }
@@ -99,19 +106,25 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no failure of `--help | head`.
             let _ = error.print();
-            return if error.use_stderr() { 2 } else { 0 };
+            let is_istioctl = arguments.iter().any(|argument| argument == "--istioctl");
+            return match error.use_stderr() {
+                false => 0,
+                true if is_istioctl => proxy_config::istioctl_code(&error),
+                true => 2,
+            };
         }
     };
     let mut ui = Ui::new(cli.color);
     let result = match &cli.command {
         Command::Summary(args) => summary::run(&mut ui, args),
         Command::Trace(args) => trace::run(&mut ui, args),
-        Command::ProxyConfig(args) => proxy_config::run(&mut ui, args),
+        Command::ProxyConfig(args) => proxy_config::run(&mut ui, args, cli.istioctl),
         Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => authz::run(&mut ui, args),
         Command::ProxyStatus(args) => proxy_status::run(&mut ui, args),
         Command::ZtunnelConfig(args) => ztunnel_config::run(&mut ui, args),

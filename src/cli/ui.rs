@@ -62,6 +62,11 @@ impl Ui {
         Ok(self.stdout.write_all(rest.as_bytes())?)
     }
 
+    /// Writes bytes of the answer that have no styles.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
     /// Writes what is still held back.
     pub(super) fn finish(&mut self) -> Result<(), CliError> {
         Ok(self.stdout.flush()?)
@@ -80,6 +85,11 @@ impl Ui {
     /// A line of an error.
     pub(super) fn error(&mut self, label: &str, text: &str) {
         self.line(ERROR, label, text);
+    }
+
+    /// A line of an error in somebody else's words.
+    pub(super) fn tell(&mut self, text: &str) {
+        let _ = writeln!(self.stderr, "{}", escape(text));
     }
 
     fn line(&mut self, style: Style, label: &str, text: &str) {

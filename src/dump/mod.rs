@@ -25,6 +25,7 @@ mod unmodelled;
 mod view;
 pub mod ztunnel;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +44,6 @@ pub use sensitive::{REDACTED, redact};
 pub use unmodelled::{Occurrences, Unmodelled};
 
 use crate::input::{Artifact, ArtifactKind};
-use crate::proto::describe;
 use crate::proto::envoy::admin::v3 as pb;
 use crate::proto::envoy::config::bootstrap::v3::Bootstrap;
 use crate::proto::envoy::config::cluster::v3::Cluster;
@@ -59,6 +59,8 @@ use text::Document;
 #[derive(Debug)]
 pub struct Proxy {
     document: Arc<Document>,
+    /// Where the document starts in its file.
+    start: usize,
     warnings: Vec<String>,
     listeners: Resources<Listener>,
     routes: Resources<RouteConfiguration>,
@@ -183,6 +185,7 @@ impl Proxy {
         }
         Ok(Self {
             document: Arc::new(document),
+            start: dump.start,
             warnings,
             listeners: Resources::default(),
             routes: Resources::default(),
@@ -327,18 +330,22 @@ impl Proxy {
         Some((text.slice(range.clone()), text.origin(range, path)))
     }
 
-    /// The bootstrap's JSON for printing it: redacted, names of fields in `lowerCamelCase`.
-    ///
-    /// # Errors
-    ///
-    /// When the text isn't JSON.
-    pub fn bootstrap_json(&self) -> Option<Result<serde_json::Value, DecodeError>> {
-        let (text, origin) = self.bootstrap_text()?;
-        let json = serde_json::from_slice(&redact(text)).map_err(|error| DecodeError::of(&error).at(origin));
-        Some(json.map(|mut json| {
-            describe::lower_camel_names("envoy.config.bootstrap.v3.Bootstrap", &mut json);
-            json
-        }))
+    /// The bootstrap's JSON text for printing it: its section as it stands, or the bootstrap alone where it is in none;
+    /// redacted. With it, whether it is the section.
+    pub(crate) fn printable_bootstrap(&self) -> Option<(Cow<'_, [u8]>, bool)> {
+        let (bootstrap, _) = self.document.index.bootstrap.clone()?;
+        let holds = |range: &std::ops::Range<usize>| range.start < bootstrap.start && bootstrap.end <= range.end;
+        let mut sections = self.document.index.sections.iter();
+        let section =
+            sections.find(|section| section.type_url.ends_with("BootstrapConfigDump") && holds(&section.range));
+        let range = section.map_or(bootstrap.clone(), |section| section.range.clone());
+        Some((redact(self.document.text.slice(range)), section.is_some()))
+    }
+
+    /// The whole text for printing it, as it stands but redacted; `None` if not all of it is JSON.
+    pub(crate) fn printable(&self) -> Option<Cow<'_, [u8]>> {
+        let text = &self.document.text;
+        sensitive::redact_whole(text.bytes(), text.structure(), self.start)
     }
 
     /// Identity of the proxy: the bootstrap's node, else that of `server_info`.

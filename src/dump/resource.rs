@@ -121,6 +121,17 @@ impl<T> Resource<T> {
         self.parts.body.unwrap_or(self.parts.entry.end)
     }
 
+    /// The list's element that holds the resource.
+    pub(super) fn entry_range(&self) -> Range<usize> {
+        self.parts.entry.clone()
+    }
+
+    /// Whether the element is the resource itself, without an envelope.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.parts.body == Some(self.parts.entry.start)
+    }
+
     /// End of the entry around the resource.
     pub(super) fn entry_end(&self) -> usize {
         self.parts.entry.end

@@ -1,10 +1,10 @@
 //! Redaction: private keys, passwords and tokens never get past decoding.
 
 use std::borrow::Cow;
-
-use serde_json::Value;
+use std::ops::Range;
 
 use super::marks::Marks;
+use super::scan::{ScanError, Scanner, Structure, text};
 
 /// What takes the place of a sensitive value; Envoy's own admin interface writes the same.
 pub const REDACTED: &str = "[redacted]";
@@ -28,7 +28,13 @@ const MEMBERS: &[&str] = &[
 /// Headers whose value is a credential.
 const HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
-/// The text with sensitive values replaced by [`REDACTED`]; borrowed where there are none.
+/// Bytes that stand for [`REDACTED`] in base64.
+const REDACTED_BYTES: &str = "W3JlZGFjdGVkXQ==";
+
+/// Deepest nesting that is looked into; a text with deeper values isn't decoded or printed either.
+const DEEPEST: usize = 512;
+
+/// The text with sensitive values replaced by [`REDACTED`], all else as it was; borrowed where there are none.
 #[must_use]
 pub fn redact(json: &[u8]) -> Cow<'_, [u8]> {
     if Marks::of(json).sensitive { redact_marked(json) } else { Cow::Borrowed(json) }
@@ -36,60 +42,134 @@ pub fn redact(json: &[u8]) -> Cow<'_, [u8]> {
 
 /// The same for a text that is known to have marks.
 pub(super) fn redact_marked(json: &[u8]) -> Cow<'_, [u8]> {
-    let Ok(mut value) = serde_json::from_slice::<Value>(json) else { return Cow::Borrowed(json) };
-    if redact_value(&mut value) { Cow::Owned(value.to_string().into_bytes()) } else { Cow::Borrowed(json) }
+    let mut redactor = Redactor { end: json.len(), found: Vec::new() };
+    // A text that isn't JSON can't be read any further.
+    let _ = redactor.value(&mut Scanner::new(json, 0), 0);
+    redactor.apply(json)
 }
 
-/// Redacts in place; true if anything was.
-fn redact_value(value: &mut Value) -> bool {
-    let mut changed = false;
-    match value {
-        Value::Object(members) => {
-            let header = members
-                .get("key")
-                .and_then(Value::as_str)
-                .is_some_and(|key| HEADERS.contains(&key.to_ascii_lowercase().as_str()));
-            for (key, member) in members.iter_mut() {
-                let name = super::index::snake(key);
-                if MEMBERS.contains(&name.as_ref()) || (header && key == "value") {
-                    changed |= blank(member);
-                } else {
-                    changed |= redact_value(member);
-                }
-            }
+/// The same for a text that is printed as it stands; `None` if it isn't JSON, as then not all of it is known.
+pub(super) fn redact_whole<'a>(json: &'a [u8], structure: &'a Structure, start: usize) -> Option<Cow<'a, [u8]>> {
+    let mut redactor = Redactor { end: json.len(), found: Vec::new() };
+    if Marks::of(json).sensitive {
+        let mut scanner = Scanner::new(json, start).with_structure(structure);
+        match redactor.value(&mut scanner, 0) {
+            Ok(()) | Err(ScanError::Truncated { .. }) => {}
+            Err(_) => return None,
         }
-        Value::Array(items) => {
-            for item in items {
-                changed |= redact_value(item);
-            }
-        }
-        _ => {}
     }
-    changed
+    Some(redactor.apply(json))
 }
 
-/// Blanks every text below a sensitive member: inline data, file names and environment variables alike. Types and
-/// names of secrets are kept.
-fn blank(value: &mut Value) -> bool {
-    match value {
-        Value::String(text) if text != REDACTED && text != "W3JlZGFjdGVkXQ==" && !text.is_empty() => {
-            REDACTED.clone_into(text);
-            true
+/// Finds what has to go, in the order of the text.
+struct Redactor {
+    end: usize,
+    found: Vec<(Range<usize>, &'static str)>,
+}
+
+impl Redactor {
+    fn value(&mut self, scanner: &mut Scanner<'_>, depth: usize) -> Result<(), ScanError> {
+        match scanner.peek()? {
+            b'{' | b'[' if depth == DEEPEST => Err(too_deep(scanner)),
+            b'{' => self.object(scanner, depth),
+            b'[' => scanner.array(|scanner, _| self.value(scanner, depth + 1)),
+            _ => scanner.skip().map(|_| ()),
         }
-        Value::Object(members) => members
-            .iter_mut()
-            .filter(|(key, _)| !matches!(key.as_str(), "@type" | "name" | "sds_config" | "sdsConfig"))
-            .fold(false, |changed, (key, member)| {
-                if key == "inline_bytes" || key == "inlineBytes" {
-                    let already = member.as_str() == Some("W3JlZGFjdGVkXQ==") || member.as_str() == Some("");
-                    *member = Value::from("W3JlZGFjdGVkXQ==");
-                    return changed | !already;
-                }
-                blank(member) | changed
-            }),
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| blank(item) | changed),
-        _ => false,
     }
+
+    fn object(&mut self, scanner: &mut Scanner<'_>, depth: usize) -> Result<(), ScanError> {
+        let mut is_credential = false;
+        let mut header_value = None;
+        scanner.object(|scanner, key| {
+            let first = scanner.peek()?;
+            if key == "key" && first == b'"' {
+                let name = text(scanner.string()?).to_ascii_lowercase();
+                is_credential |= HEADERS.contains(&name.as_str());
+                return Ok(());
+            }
+            if key == "value" {
+                header_value = Some(*scanner);
+            }
+            if MEMBERS.contains(&super::index::snake(&key).as_ref()) {
+                return self.blank(scanner, depth + 1);
+            }
+            self.value(scanner, depth + 1)
+        })?;
+        if let (true, Some(mut scanner)) = (is_credential, header_value) {
+            self.blank(&mut scanner, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Blanks every text below a sensitive member: inline data, file names and environment variables alike. Types and
+    /// names of secrets are kept.
+    fn blank(&mut self, scanner: &mut Scanner<'_>, depth: usize) -> Result<(), ScanError> {
+        let first = scanner.peek()?;
+        let start = scanner.pos();
+        match first {
+            b'"' => {
+                let text = self.whole(start, |_| scanner.string())?;
+                if !matches!(text, b"" | b"[redacted]" | b"W3JlZGFjdGVkXQ==") {
+                    self.found.push((start..scanner.pos(), REDACTED));
+                }
+            }
+            b'{' | b'[' if depth == DEEPEST => return Err(too_deep(scanner)),
+            b'{' => scanner.object(|scanner, key| {
+                let first = scanner.peek()?;
+                if matches!(key.as_ref(), "@type" | "name" | "sds_config" | "sdsConfig") {
+                    return scanner.skip().map(|_| ());
+                }
+                if key != "inline_bytes" && key != "inlineBytes" {
+                    return self.blank(scanner, depth + 1);
+                }
+                let start = scanner.pos();
+                let range = self.whole(start, |_| scanner.skip())?;
+                let is_blank = first == b'"' && matches!(scanner.slice(&range), b"\"\"" | b"\"W3JlZGFjdGVkXQ==\"");
+                if !is_blank {
+                    self.found.push((range, REDACTED_BYTES));
+                }
+                Ok(())
+            })?,
+            b'[' => scanner.array(|scanner, _| self.blank(scanner, depth + 1))?,
+            _ => {
+                self.whole(start, |_| scanner.skip())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a sensitive value; of one that is cut off nothing is left.
+    fn whole<T>(&mut self, start: usize, take: impl FnOnce(&mut Self) -> Result<T, ScanError>) -> Result<T, ScanError> {
+        let taken = take(self);
+        if taken.is_err() {
+            self.found.push((start..self.end, REDACTED));
+        }
+        taken
+    }
+
+    fn apply(mut self, json: &[u8]) -> Cow<'_, [u8]> {
+        if self.found.is_empty() {
+            return Cow::Borrowed(json);
+        }
+        self.found.sort_by_key(|(range, _)| range.start);
+        let mut out = Vec::with_capacity(json.len());
+        let mut at = 0;
+        for (range, text) in self.found {
+            // The value of a header may have been blanked twice.
+            if range.start < at {
+                continue;
+            }
+            out.extend_from_slice(json.get(at..range.start).unwrap_or_default());
+            out.extend([b"\"", text.as_bytes(), b"\""].concat());
+            at = range.end;
+        }
+        out.extend_from_slice(json.get(at..).unwrap_or_default());
+        Cow::Owned(out)
+    }
+}
+
+fn too_deep(scanner: &Scanner<'_>) -> ScanError {
+    ScanError::Unexpected { offset: scanner.pos(), expected: "less deeply nested values" }
 }
 
 #[cfg(test)]
@@ -110,5 +190,15 @@ mod tests {
             r#"{"initial_metadata":[{"key":"Authorization","value":"[redacted]"},{"key":"a","value":"b"}]}"#,
         );
         check(r#"{"certificate_chain":{"inline_bytes":"YQ=="}}"#, r#"{"certificate_chain":{"inline_bytes":"YQ=="}}"#);
+    }
+
+    #[test]
+    fn all_else_stays_as_it_stands() {
+        check(
+            "{ \"a\" : [1.0, {\"token_secret\" : {\"name\":\"n\", \"inline_string\": \"x\\\"y\"}} ] }",
+            "{ \"a\" : [1.0, {\"token_secret\" : {\"name\":\"n\", \"inline_string\": \"[redacted]\"}} ] }",
+        );
+        check(r#"{"value":"t","key":"cookie"}"#, r#"{"value":"[redacted]","key":"cookie"}"#);
+        check(r#"{"password":"unfinis"#, r#"{"password":"[redacted]""#);
     }
 }

@@ -30,6 +30,10 @@ impl Text {
         &self.source
     }
 
+    pub(super) fn structure(&self) -> &Structure {
+        &self.structure
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         self.source.bytes()
     }

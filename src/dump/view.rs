@@ -1,5 +1,6 @@
 //! Narrow reading of resources: a list that shows three fields needn't decode three hundred.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -10,7 +11,6 @@ use super::marks::Marks;
 use super::resource::Resource;
 use super::scan::{ScanError, Scanner};
 use super::{legacy, sensitive};
-use crate::proto::describe;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 
 impl<T> Resource<T> {
@@ -46,16 +46,14 @@ impl<T> Resource<T> {
         DecodeError::of(error).at(self.origin())
     }
 
-    /// The resource's JSON for printing it: sensitive values redacted, names of fields in `lowerCamelCase`.
-    ///
-    /// # Errors
-    ///
-    /// When the text isn't JSON.
-    pub fn json(&self) -> Result<serde_json::Value, DecodeError> {
-        let mut json =
-            serde_json::from_slice(&sensitive::redact(self.raw())).map_err(|error| self.malformed(&error))?;
-        describe::lower_camel_names(self.kind().message(), &mut json);
-        Ok(json)
+    /// The resource's JSON text for printing it: as it stands, sensitive values redacted.
+    pub(crate) fn printable(&self) -> Cow<'_, [u8]> {
+        sensitive::redact(self.raw())
+    }
+
+    /// The same of the element of its list, envelope included.
+    pub(crate) fn printable_entry(&self) -> Cow<'_, [u8]> {
+        sensitive::redact(self.document().text.slice(self.entry_range()))
     }
 
     /// Texts of some members, by their snake_case names; `None` for those that aren't there.

@@ -97,6 +97,21 @@ pub fn read(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
     recognise(source).map(|artifact| vec![artifact]).map_err(|e| fail(e.into()))
 }
 
+/// The bytes of a file or of standard input, whatever they are.
+///
+/// # Errors
+///
+/// When they can't be read.
+pub fn source(path: &str, limits: Limits) -> Result<Source, ReadError> {
+    let fail = |kind| ReadError { file: path.to_owned(), kind };
+    if path == "-" {
+        #[expect(clippy::disallowed_methods, reason = "the other place that reads standard input")]
+        let bytes = read_all(io::stdin().lock(), limits).map_err(fail)?;
+        return unpack(path, bytes, limits).map_err(fail);
+    }
+    open(path, limits).map_err(fail)
+}
+
 fn read_folder(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
     let fail = |kind| ReadError { file: path.to_owned(), kind };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that lists folders")]

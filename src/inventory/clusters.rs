@@ -49,7 +49,7 @@ pub fn clusters<'a>(proxy: &'a Proxy, filter: &ClusterFilter) -> Listing<Cluster
 }
 
 impl ClusterFilter {
-    fn accepts(&self, name: &str) -> bool {
+    pub(crate) fn accepts(&self, name: &str) -> bool {
         let has = |part: &Option<String>| part.as_ref().is_none_or(|part| name.contains(part.as_str()));
         has(&self.fqdn)
             && has(&self.subset)

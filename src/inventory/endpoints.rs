@@ -5,10 +5,12 @@
 
 use rayon::prelude::*;
 
-use super::Listing;
+use super::name::SubsetKey;
 use super::view::{Address, Number, Text};
+use super::{Listing, go_sort};
 use crate::dump::{Proxy, Resource};
 use crate::proto::envoy::admin::v3::ClusterStatus;
+use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 
 /// Which endpoints to list; all that are set must hold.
 #[derive(Debug, Clone, Default)]
@@ -77,42 +79,27 @@ pub fn live_endpoints(statuses: &[ClusterStatus], filter: &EndpointFilter) -> Ve
     rows
 }
 
-/// The clusters that an endpoint which is listed belongs to, each whole, as JSON: their status where `/clusters` is
-/// known, else their load assignment.
+/// The load assignments in force that an endpoint which is listed belongs to, in istioctl's order: host, subset, port,
+/// direction.
 #[must_use]
-pub fn endpoint_resources(proxy: &Proxy, filter: &EndpointFilter) -> Listing<serde_json::Value> {
-    if proxy.has_cluster_statuses() {
-        return live_resources(proxy.cluster_statuses(), filter);
-    }
+pub fn matching_assignments<'a>(proxy: &'a Proxy, filter: &EndpointFilter) -> Vec<&'a Resource<ClusterLoadAssignment>> {
     let has_match = |resource: &&Resource<_>| {
         let rows = of_assignment(resource, resource.view()).unwrap_or_default();
         resource.state.is_in_force() && rows.iter().any(|row| filter.accepts(row))
     };
-    let mut listing = Listing { rows: Vec::new(), warnings: Vec::new() };
-    for resource in proxy.load_assignments().iter().filter(has_match) {
-        match resource.json() {
-            Ok(json) => listing.rows.push(json),
-            Err(error) => listing.warnings.push(format!("the endpoints of {:?} are left out: {error}", resource.name)),
-        }
-    }
-    listing
+    let mut kept: Vec<_> = proxy.load_assignments().par_iter().filter(has_match).collect();
+    go_sort::sort(&mut kept, |a, b| SubsetKey::parse(&a.name).order(&SubsetKey::parse(&b.name)).is_lt());
+    kept
 }
 
-/// As [`endpoint_resources`], from `/clusters` alone.
+/// The places of the clusters of `/clusters` that an endpoint which is listed belongs to.
 #[must_use]
-pub fn live_resources<'a>(
+pub fn matching_statuses<'a>(
     statuses: impl IntoIterator<Item = &'a ClusterStatus>,
     filter: &EndpointFilter,
-) -> Listing<serde_json::Value> {
-    let has_match = |status: &&ClusterStatus| of_status(status).iter().any(|row| filter.accepts(row));
-    let mut listing = Listing { rows: Vec::new(), warnings: Vec::new() };
-    for status in statuses.into_iter().filter(has_match) {
-        match serde_json::to_value(status) {
-            Ok(json) => listing.rows.push(json),
-            Err(error) => listing.warnings.push(format!("cluster {:?} is left out: {error}", status.name)),
-        }
-    }
-    listing
+) -> Vec<usize> {
+    let has_match = |status: &ClusterStatus| of_status(status).iter().any(|row| filter.accepts(row));
+    statuses.into_iter().enumerate().filter(|(_, status)| has_match(status)).map(|(nth, _)| nth).collect()
 }
 
 fn sort(rows: &mut [EndpointRow]) {

@@ -20,7 +20,7 @@ enum Hint {
 }
 
 /// Sorts `rows` as Go does with this `less`.
-pub(super) fn sort<T>(rows: &mut [T], less: impl Fn(&T, &T) -> bool) {
+pub(crate) fn sort<T>(rows: &mut [T], less: impl Fn(&T, &T) -> bool) {
     let limit = usize::BITS - rows.len().leading_zeros();
     let length = rows.len();
     Sorter { rows, less }.range(0, length, limit);

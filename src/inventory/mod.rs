@@ -9,7 +9,7 @@ mod bootstrap;
 mod clusters;
 mod detail;
 mod endpoints;
-mod go_sort;
+pub(crate) mod go_sort;
 mod listeners;
 mod name;
 mod proxy_status;
@@ -23,12 +23,14 @@ pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
 pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, route_details};
-pub use endpoints::{EndpointFilter, EndpointRow, endpoint_resources, endpoints, live_endpoints, live_resources};
+pub use endpoints::{EndpointFilter, EndpointRow, endpoints, live_endpoints, matching_assignments, matching_statuses};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
 pub use proxy_status::{ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer, newest_push, proxy_status};
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
+pub(crate) use secrets::first_certificate;
 pub use secrets::{CertificateRow, SecretRow, secrets};
+pub use summary::newest;
 pub use summary::{Attention, Freshness, Identity, Summary, summary};
 pub use ztunnel::{
     ConnectionFilter, ConnectionRow, IdentityRow, ServiceRow, WorkloadFilter, WorkloadRow, workload_states,

@@ -32,7 +32,7 @@ impl<'a> SubsetKey<'a> {
     }
 
     /// istioctl's order: host, subset, port, direction.
-    pub(super) fn order(&self, other: &Self) -> Ordering {
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
         (self.host, self.subset, self.port, self.direction).cmp(&(
             other.host,
             other.subset,

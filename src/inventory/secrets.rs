@@ -107,6 +107,21 @@ fn pem(source: &DataSource) -> Option<(Vec<u8>, bool)> {
     Some((pem.contents, is_ca))
 }
 
+/// The first certificate of a chain or bundle.
+pub(crate) struct FirstCertificate {
+    pub(crate) certificate: CertificateRow,
+    pub(crate) is_ca: bool,
+    pub(crate) trust_domain: Option<String>,
+}
+
+/// The first certificate of PEM text, valid or not at `as_of`.
+pub(crate) fn first_certificate(pem: &[u8], as_of: Option<Timestamp>) -> Option<FirstCertificate> {
+    let pem = Pem::iter_from_buffer(pem).next()?.ok()?;
+    let is_ca = pem.parse_x509().ok()?.is_ca();
+    let (certificate, trust_domain) = read(&pem.contents, as_of);
+    Some(FirstCertificate { certificate: certificate?, is_ca, trust_domain })
+}
+
 /// What the certificate says, and the trust domain of its last SPIFFE id.
 fn read(der: &[u8], as_of: Option<Timestamp>) -> (Option<CertificateRow>, Option<String>) {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else { return (None, None) };

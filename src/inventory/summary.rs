@@ -176,7 +176,8 @@ pub fn summary(proxy: &Proxy, as_of: Option<Timestamp>) -> Summary {
 }
 
 /// The newest time in the input.
-pub(super) fn newest(proxy: &Proxy) -> Option<Timestamp> {
+#[must_use]
+pub fn newest(proxy: &Proxy) -> Option<Timestamp> {
     fn of<T: Send + Sync>(resources: &[Resource<T>]) -> Option<Timestamp> {
         resources.par_iter().filter_map(|resource| resource.envelope().last_updated.as_ref()?.parse().ok()).max()
     }

@@ -3,8 +3,6 @@
 //! The decoder passes over fields, enum values and types that it doesn't know. This finds them again, so that an answer
 //! can say what it didn't take into account.
 
-mod spelling;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -13,8 +11,6 @@ use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-pub use spelling::lower_camel_names;
 
 /// A part of a JSON text that isn't modelled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,13 +22,15 @@ mod ztunnel;
 
 pub use dot::dot;
 pub use escape::escape;
+pub(crate) use escape::is_unsafe;
 pub use exchange::{OutcomeAnswer, RejectedAnswer, RequestAnswer, StepAnswer, TraceAnswer};
 pub use graph::{DanglingAnswer, EdgeAnswer, GraphAnswer, NodeAnswer};
 pub use json::{compact, pretty, yaml};
 pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
-    authorization_policies, clusters, clusters_wide, endpoints, endpoints_wide, listeners, listeners_brief,
-    listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide, versions,
+    authorization_policies, clusters, clusters_named, clusters_wide, endpoints, endpoints_wide, listeners,
+    listeners_brief, listeners_named, listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide,
+    versions,
 };
 pub use proxy_status::{proxy_status, proxy_status_istioctl, proxy_status_types};
 pub use summary::summary;

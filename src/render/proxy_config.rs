@@ -11,6 +11,43 @@ use crate::inventory::{
     SecretRow, SubsetKey, Versions,
 };
 
+/// The table of clusters within that of everything: with the name in front, as istioctl writes it.
+#[must_use]
+pub fn clusters_named<'a>(rows: &'a [ClusterRow<'a>]) -> Table<'a> {
+    let header = ["NAME", "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"];
+    let mut table = Table::new(&header, 5);
+    for row in rows {
+        let name = format!("cluster/{}", row.resource.name);
+        let [mut host, port, subset, direction, kind, rule] = cluster(row);
+        if !SubsetKey::parse(&row.resource.name).is_subset_key {
+            host = name.clone().into();
+        }
+        table.row([name.into(), host, port, subset, direction, kind, rule]);
+    }
+    table
+}
+
+/// The same of listeners, with a row a filter chain or one a listener.
+#[must_use]
+pub fn listeners_named<'a>(rows: &'a [ListenerRow<'a>], is_verbose: bool) -> Table<'a> {
+    let header = ["NAME", "ADDRESSES", "PORT", "MATCH", "DESTINATION"];
+    let brief = ["NAME", "ADDRESSES", "PORT", "TYPE"];
+    let mut table = Table::new(if is_verbose { &header } else { &brief }, 1);
+    for row in rows {
+        let name = || Cow::Owned(format!("listener/{}", row.resource.name));
+        let (addresses, port) = (row.addresses.join(","), row.port.to_string());
+        if !is_verbose {
+            table.row([name(), addresses.into(), port.into(), row.kind.as_str().into()]);
+            continue;
+        }
+        for chain in &row.chains {
+            let (matches, destination) = (chain.matches.as_str().into(), chain.destination.as_str().into());
+            table.row([name(), addresses.clone().into(), port.clone().into(), matches, destination]);
+        }
+    }
+    table
+}
+
 /// One row a filter chain.
 #[must_use]
 pub fn listeners<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {

@@ -42,6 +42,15 @@ impl<'a> Table<'a> {
         );
     }
 
+    /// The same with a text in front of each first cell.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        for cell in self.rows.iter_mut().filter_map(|row| row.first_mut()) {
+            *cell = format!("{prefix}{cell}").into();
+        }
+        self
+    }
+
     /// The text, one line a row.
     #[must_use]
     pub fn render(&self) -> String {

@@ -5,6 +5,7 @@ use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
 use crate::inventory::{self, ClusterFilter, EndpointCounts};
+use crate::istioctl::Verb;
 use crate::render;
 
 /// List the clusters in force
@@ -31,18 +32,29 @@ pub(super) struct ClustersArgs {
     direction: Option<String>,
 }
 
+impl ClustersArgs {
+    fn filter(&self) -> ClusterFilter {
+        ClusterFilter {
+            fqdn: self.fqdn.clone(),
+            port: self.port,
+            subset: self.subset.clone(),
+            direction: self.direction.clone(),
+        }
+    }
+
+    /// The same question to istioctl.
+    pub(super) fn query(&self) -> (&str, Format, Verb) {
+        (self.common.name(), self.common.output, Verb::Clusters(self.filter()))
+    }
+}
+
 pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
-    let filter = ClusterFilter {
-        fqdn: args.fqdn.clone(),
-        port: args.port,
-        subset: args.subset.clone(),
-        direction: args.direction.clone(),
-    };
-    let listing = inventory::clusters(&proxy, &filter);
+    let listing = inventory::clusters(&proxy, &args.filter());
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
-            super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
+            let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
+            super::resources(ui, format, &resources)?;
         }
         Format::Wide => {
             let counts = EndpointCounts::of(&proxy);

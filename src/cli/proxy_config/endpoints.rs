@@ -7,7 +7,10 @@ use super::super::ui::Ui;
 use super::{Common, Verdict};
 use crate::cli::input;
 use crate::dump::{Proxy, cluster_statuses};
+use crate::input::{Artifact, ArtifactKind};
 use crate::inventory::{self, EndpointFilter, EndpointRow};
+use crate::istioctl::{Document, Verb};
+use crate::proto::envoy::admin::v3::ClusterStatus;
 use crate::render;
 
 /// List the endpoints of the clusters
@@ -37,28 +40,46 @@ pub(super) struct EndpointsArgs {
     status: Option<String>,
 }
 
+impl EndpointsArgs {
+    fn filter(&self) -> EndpointFilter {
+        EndpointFilter {
+            address: self.address.clone(),
+            port: self.port,
+            cluster: self.cluster.clone(),
+            status: self.status.clone(),
+        }
+    }
+
+    /// The same question to istioctl.
+    pub(super) fn query(&self) -> (&str, Format, Verb) {
+        (self.common.name(), self.common.output, Verb::Endpoints(self.filter()))
+    }
+}
+
 pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError> {
-    let filter = EndpointFilter {
-        address: args.address.clone(),
-        port: args.port,
-        cluster: args.cluster.clone(),
-        status: args.status.clone(),
-    };
+    let filter = args.filter();
     let artifacts = input::read(args.common.name())?;
+    let is_list = matches!(args.common.output, Format::Json | Format::Yaml);
     if let Some(statuses) = cluster_statuses(&artifacts) {
         let statuses = statuses?;
-        let listing = inventory::live_resources(&statuses, &filter);
-        print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter), &listing.rows)?;
-        return Ok(super::verdict(ui, &listing.warnings));
+        if is_list {
+            print_statuses(ui, args.common.output, &artifacts, &statuses, &filter)?;
+        } else {
+            print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter))?;
+        }
+        return Ok(Verdict::Clean);
     }
     let proxy = Proxy::load(&artifacts)?;
     input::warn(ui, &proxy);
     let listing = inventory::endpoints(&proxy, &filter);
-    let resources = match args.common.output {
-        Format::Json | Format::Yaml => inventory::endpoint_resources(&proxy, &filter).rows,
-        _ => Vec::new(),
-    };
-    print(ui, args.common.output, &listing.rows, &resources)?;
+    if !is_list {
+        print(ui, args.common.output, &listing.rows)?;
+    } else if proxy.has_cluster_statuses() {
+        let statuses: Vec<ClusterStatus> = proxy.cluster_statuses().cloned().collect();
+        print_statuses(ui, args.common.output, &artifacts, &statuses, &filter)?;
+    } else {
+        super::resources(ui, args.common.output, &inventory::matching_assignments(&proxy, &filter))?;
+    }
     if let (Some(name), true) = (&args.cluster, listing.rows.is_empty()) {
         let names = proxy.clusters().iter().map(|cluster| cluster.name.as_str());
         if let Some(close) = closest(name, names).filter(|close| !close.eq_ignore_ascii_case(name)) {
@@ -72,9 +93,32 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
     Ok(super::verdict(ui, &listing.warnings))
 }
 
-fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow], resources: &[serde_json::Value]) -> Result<(), CliError> {
+/// Prints clusters of `/clusters`, as they stand there where it is a file of its own.
+fn print_statuses(
+    ui: &mut Ui,
+    format: Format,
+    artifacts: &[Artifact],
+    statuses: &[ClusterStatus],
+    filter: &EndpointFilter,
+) -> Result<(), CliError> {
+    const NAME: &str = "envoy.admin.v3.ClusterStatus";
+    let places = inventory::matching_statuses(statuses, filter);
+    let file = artifacts.iter().find(|artifact| artifact.kind == ArtifactKind::Clusters);
+    let text = file.and_then(|file| file.source.bytes().get(file.start..)).unwrap_or_default();
+    let whole = Document::elements("envoy.admin.v3.Clusters", "clusterStatuses", text).unwrap_or_default();
+    super::print_list(ui, format, &places, |place, element| {
+        if whole.len() == statuses.len()
+            && let Some(document) = whole.get(*place)
+        {
+            return Ok(element(document));
+        }
+        let text = statuses.get(*place).and_then(|status| serde_json::to_vec(status).ok()).unwrap_or_default();
+        Ok(element(&Document::message(NAME, &text)?))
+    })
+}
+
+fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow]) -> Result<(), CliError> {
     match format {
-        Format::Json | Format::Yaml => super::document(ui, format, &resources),
         Format::Wide => ui.answer(&render::endpoints_wide(rows).render()),
         _ => ui.answer(&render::endpoints(rows).render()),
     }

@@ -5,6 +5,7 @@ use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
 use crate::inventory::{self, ListenerFilter};
+use crate::istioctl::Verb;
 use crate::render;
 
 /// List the listeners in force and where their filter chains lead
@@ -32,13 +33,24 @@ pub(super) struct ListenersArgs {
     verbose: bool,
 }
 
+impl ListenersArgs {
+    fn filter(&self) -> ListenerFilter {
+        ListenerFilter { address: self.address.clone(), port: self.port, kind: self.kind.clone() }
+    }
+
+    /// The same question to istioctl.
+    pub(super) fn query(&self) -> (&str, Format, Verb) {
+        (self.common.name(), self.common.output, Verb::Listeners(self.filter(), self.verbose))
+    }
+}
+
 pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
-    let filter = ListenerFilter { address: args.address.clone(), port: args.port, kind: args.kind.clone() };
-    let mut listing = inventory::listeners(&proxy, &filter);
+    let mut listing = inventory::listeners(&proxy, &args.filter());
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
-            super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
+            let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
+            super::resources(ui, format, &resources)?;
         }
         format => {
             inventory::sort_listeners(&mut listing.rows);

@@ -1,20 +1,27 @@
 //! `xdsight proxy-config`
 
+mod all;
 mod bootstrap;
 mod clusters;
+mod ecds;
+mod eds;
 mod endpoints;
+mod istioctl;
 mod listeners;
 mod routes;
 mod secrets;
 
 use clap::{Args, Subcommand};
+use rayon::prelude::*;
 
 use super::error::CliError;
 use super::format::Format;
 use super::ui::Ui;
 use super::{Verdict, input};
-use crate::dump::{DecodeError, Proxy};
-use crate::render;
+use crate::dump::{DecodeError, Proxy, Resource};
+use crate::istioctl::{Document, Unprintable};
+
+pub(in crate::cli) use istioctl::code as istioctl_code;
 
 /// List what a proxy holds, in the tables of istioctl proxy-config
 #[derive(Debug, Args)]
@@ -32,9 +39,15 @@ enum ProxyConfig {
     Endpoints(endpoints::EndpointsArgs),
     Secrets(secrets::SecretsArgs),
     Bootstrap(bootstrap::BootstrapArgs),
+    Ecds(ecds::EcdsArgs),
+    Eds(eds::EdsArgs),
+    All(all::AllArgs),
 }
 
-pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs) -> Result<Verdict, CliError> {
+pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    if as_istioctl {
+        return istioctl::run(ui, &args.command);
+    }
     match &args.command {
         ProxyConfig::Listeners(args) => listeners::run(ui, args),
         ProxyConfig::Routes(args) => routes::run(ui, args),
@@ -42,6 +55,9 @@ pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs) -> Result<Verdict, CliErr
         ProxyConfig::Endpoints(args) => endpoints::run(ui, args),
         ProxyConfig::Secrets(args) => secrets::run(ui, args),
         ProxyConfig::Bootstrap(args) => bootstrap::run(ui, args),
+        ProxyConfig::Ecds(args) => ecds::run(ui, args),
+        ProxyConfig::Eds(args) => eds::run(ui, args),
+        ProxyConfig::All(args) => all::run(ui, args),
     }
 }
 
@@ -74,20 +90,15 @@ impl Common {
     }
 }
 
-/// Prints resources as one document.
-fn resources(
-    ui: &mut Ui,
-    format: Format,
-    resources: impl Iterator<Item = Result<serde_json::Value, DecodeError>>,
-) -> Result<(), CliError> {
-    let mut values = Vec::new();
-    for resource in resources {
-        match resource {
-            Ok(value) => values.push(value),
-            Err(error) => ui.warn(&format!("left out: {error}")),
-        }
-    }
-    document(ui, format, &values)
+/// Resources that are printed at a time: many for the cores, few for the memory.
+const CHUNK: usize = 256;
+
+/// Prints resources as one list, as istioctl does.
+fn resources<T: Send + Sync>(ui: &mut Ui, format: Format, resources: &[&Resource<T>]) -> Result<(), CliError> {
+    print_list(ui, format, resources, |resource, element| {
+        let text = resource.printable();
+        Ok(element(&Document::message(resource.kind().message(), &text)?))
+    })
 }
 
 /// What a resource says, or nothing and a word about why.
@@ -98,13 +109,38 @@ fn or_default<T: Default>(ui: &mut Ui, detail: Result<T, DecodeError>) -> T {
     })
 }
 
-/// Prints one document, indented as istioctl does.
-fn document(ui: &mut Ui, format: Format, value: &impl serde::Serialize) -> Result<(), CliError> {
-    let text = match format {
-        Format::Yaml => render::yaml(value)?,
-        _ => format!("{}\n", render::pretty(value, 4)?),
+/// Prints a list, a chunk at a time. What can't be printed is told and left out.
+fn print_list<T: Sync>(
+    ui: &mut Ui,
+    format: Format,
+    rows: &[T],
+    print: impl Fn(&T, &dyn Fn(&Document<'_>) -> String) -> Result<String, Unprintable> + Sync,
+) -> Result<(), CliError> {
+    let is_yaml = format == Format::Yaml;
+    let element = |document: &Document<'_>| {
+        if is_yaml { document.yaml_element() } else { document.json_element() }
     };
-    ui.answer(&text)
+    let mut is_first = true;
+    for chunk in rows.chunks(CHUNK) {
+        let printed: Vec<Result<String, Unprintable>> = chunk.par_iter().map(|row| print(row, &element)).collect();
+        for text in printed {
+            match text {
+                Ok(text) => {
+                    let before = if is_yaml { "" } else { if is_first { "[\n" } else { ",\n" } };
+                    ui.bytes(before.as_bytes())?;
+                    ui.bytes(text.as_bytes())?;
+                    is_first = false;
+                }
+                Err(error) => ui.warn(&format!("left out: {error}")),
+            }
+        }
+    }
+    ui.bytes(match (is_yaml, is_first) {
+        (true, true) => b"[]\n\n",
+        (true, false) => b"\n",
+        (false, true) => b"[]\n",
+        (false, false) => b"\n]\n",
+    })
 }
 
 /// What couldn't be listed makes the answer incomplete: it is told, and the exit code says so.

@@ -6,6 +6,7 @@ use super::super::suggest::closest;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
 use crate::inventory::{self, RouteFilter};
+use crate::istioctl::Verb;
 use crate::render;
 
 /// List the route configurations in force, their virtual hosts and routes
@@ -25,13 +26,21 @@ pub(super) struct RoutesArgs {
     verbose: bool,
 }
 
+impl RoutesArgs {
+    /// The same question to istioctl.
+    pub(super) fn query(&self) -> (&str, Format, Verb) {
+        (self.common.name(), self.common.output, Verb::Routes(self.name.clone(), self.verbose))
+    }
+}
+
 pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
     let filter = RouteFilter { name: args.name.clone() };
     let listing = inventory::routes(&proxy, &filter);
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
-            super::resources(ui, format, listing.rows.iter().map(|row| row.resource.json()))?;
+            let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
+            super::resources(ui, format, &resources)?;
         }
         Format::Wide => {
             let details = listing.rows.iter().map(|row| inventory::route_details(row.resource));

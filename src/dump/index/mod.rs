@@ -45,6 +45,7 @@ pub(crate) struct Section {
     pub(crate) type_url: String,
     pub(crate) version: Option<String>,
     pub(crate) kind: Option<Kind>,
+    pub(crate) range: Range<usize>,
 }
 
 /// One list of resources of a kind.
@@ -254,7 +255,7 @@ impl<'a> Builder<'a> {
                 let range = start..scanner.pos();
                 self.index.unknown.push(Unknown { path: self.here(), range, type_url: type_url.clone(), members });
             }
-            self.index.sections.push(Section { type_url, version, kind });
+            self.index.sections.push(Section { type_url, version, kind, range: start..scanner.pos() });
         } else if !item.holds_resources && walked.is_ok() {
             let Item { type_url, members, .. } = item;
             self.index.unknown.push(Unknown { path: self.here(), range: start..scanner.pos(), type_url, members });

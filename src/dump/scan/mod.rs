@@ -74,6 +74,11 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
+    /// The bytes of a range.
+    pub(crate) fn slice(&self, range: &Range<usize>) -> &'a [u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
     /// Next byte that isn't white space, without taking it.
     pub(crate) fn peek(&mut self) -> Result<u8, ScanError> {
         while let Some(byte) = self.bytes.get(self.pos) {
