@@ -33,6 +33,8 @@
 //!
 //! - A field: write it into its message under `proto/`, take its name off the `reserved` list there, read it.
 //! - An HTTP filter: a file under `trace/http_filter/`, and its type in that folder's `mod.rs`.
+//! - What Envoy does otherwise from a release on: a rule in `trace/version.rs`, and both sides in
+//!   `tests/semantics/versions.rs`.
 //! - A command: a file under `cli/`, its answer as data in `render/` or `inventory/`.
 //! - A case of the program's output: a folder with `args` under `testdata/`.
 

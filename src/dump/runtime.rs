@@ -22,11 +22,15 @@ impl Proxy {
     pub fn envoy_version(&self) -> Option<Version> {
         use crate::proto::envoy::config::core::v3::node::UserAgentVersionType;
         let built = self.node().and_then(|node| match node.user_agent_version_type.as_ref()? {
-            UserAgentVersionType::UserAgentBuildVersion(build) => build.version,
-            UserAgentVersionType::UserAgentVersion(_) => None,
+            UserAgentVersionType::UserAgentBuildVersion(build) => build.version.map(|version| Version {
+                major: version.major_number,
+                minor: version.minor_number,
+                patch: version.patch,
+            }),
+            UserAgentVersionType::UserAgentVersion(text) => parse_version(text),
         });
-        if let Some(version) = built {
-            return Some(Version { major: version.major_number, minor: version.minor_number, patch: version.patch });
+        if built.is_some() {
+            return built;
         }
         // "<sha>/1.40.0/Clean/RELEASE/BoringSSL"
         let text = self.server_info().map(|info| info.version.as_str())?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use xdsight::dump::Proxy;
 use xdsight::input::{Artifact, ArtifactKind, Source};
-use xdsight::trace::{ClientTls, Outcome, Protocol, Request, Tracer};
+use xdsight::trace::{ClientCertificate, ClientTls, Outcome, Protocol, Request, Tracer};
 
 use crate::case;
 
@@ -373,6 +373,49 @@ fn the_host_before_a_rewrite_was_appended_again() {
     };
     assert_eq!(added("1.26.0"), [("x-forwarded-host".to_owned(), "a.test,a.test".to_owned())]);
     assert_eq!(added("1.27.0"), []);
+}
+
+#[test]
+fn present_match_of_a_query_parameter_had_no_value() {
+    let matcher = json!({"name": "a", "present_match": false});
+    let routes = json!([{"match": {"prefix": "/", "query_parameters": [matcher]}, "direct_response": {"status": 299}}]);
+    let status = |release, path| Built::http(release, routes.clone(), json!({})).status(&request(path, &[]));
+    assert_eq!((status("1.33.0", "/?a"), status("1.33.0", "/")), (Some(299), Some(404)));
+    assert_eq!((status("1.34.0", "/?a"), status("1.34.0", "/")), (Some(404), Some(299)));
+}
+
+#[test]
+fn a_path_template_lost_the_query() {
+    let template = typed("path.match.uri_template.v3.UriTemplateMatchConfig", json!({"path_template": "/a/{x}"}));
+    let rewrite =
+        typed("path.rewrite.uri_template.v3.UriTemplateRewriteConfig", json!({"path_template_rewrite": "/b/{x}"}));
+    let routes = json!([{"match": {"path_match_policy": {"name": "m", "typed_config": template}},
+        "route": {"cluster": "c", "path_rewrite_policy": {"name": "r", "typed_config": rewrite}}}]);
+    let path = |built: Built| built.outcome(&request("/a/1?q", &[])).upstream_path.unwrap();
+    let built = |release| Built::http(release, routes.clone(), json!({}));
+    assert_eq!((path(built("1.24.0")).as_str(), path(built("1.25.0")).as_str()), ("/b/1", "/b/1?q"));
+    let off = |release| path(built(release).with("append_query_parameters_path_rewriter", false));
+    assert_eq!((off("1.27.0").as_str(), off("1.28.0").as_str()), ("/b/1", "/b/1?q"));
+}
+
+#[test]
+fn the_first_san_alone_was_the_principal() {
+    let allows = json!({"rules": {"action": "ALLOW", "policies": {"p": {
+        "permissions": [{"any": true}], "principals": [{"authenticated": {"principal_name": {"exact": "spiffe://b"}}}]}}}});
+    let filter = json!({"name": "r", "typed_config": typed("filters.http.rbac.v3.RBAC", allows)});
+    let status = |release, sans: &[&str]| {
+        let mut built = Built::http(release, to("c"), json!({"filters": [filter]}));
+        let tls = typed("transport_sockets.tls.v3.DownstreamTlsContext", json!({"require_client_certificate": true}));
+        built.listener["filter_chains"][0]["transport_socket"] = json!({"name": "tls", "typed_config": tls});
+        let uri_sans = sans.iter().map(|san| (*san).to_owned()).collect();
+        let certificate = Some(ClientCertificate { uri_sans, ..ClientCertificate::default() });
+        built.status(&Request { tls: Some(ClientTls { certificate, ..ClientTls::default() }), ..request("/", &[]) })
+    };
+    assert_eq!(
+        (status("1.12.0", &["spiffe://a", "spiffe://b"]), status("1.12.0", &["spiffe://b"])),
+        (Some(403), Some(200))
+    );
+    assert_eq!(status("1.13.0", &["spiffe://a", "spiffe://b"]), Some(200));
 }
 
 #[test]
