@@ -96,51 +96,103 @@ fn compile(pattern: &str, whole: bool) -> Result<Regex, String> {
     Regex::new(&text).map_err(|error| format!("regex {pattern:?}: {error}"))
 }
 
-/// Rewrites Perl classes to their ASCII form and drops RE2's `\Q…\E` quoting.
+/// Rewrites a pattern of RE2 as the regex crate reads the same: Perl classes in their ASCII form, `\Q…\E` quoting,
+/// octal escapes, braces that repeat nothing, and characters that mean something only in the crate's classes.
 pub(crate) fn ascii_classes(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars().peekable();
-    let mut in_class = 0_u32;
-    while let Some(c) = chars.next() {
+    let mut rest = pattern;
+    let mut in_class = false;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = after;
         match c {
-            '\\' => match chars.next() {
-                Some('Q') => {
-                    let mut quoted = String::new();
-                    while let Some(q) = chars.next() {
-                        if q == '\\' && chars.peek() == Some(&'E') {
-                            chars.next();
-                            break;
-                        }
-                        quoted.push(q);
-                    }
-                    out.push_str(&regex::escape(&quoted));
+            '\\' => rest = escape(after, in_class, &mut out),
+            '[' if in_class => match posix_class(after) {
+                Some((name, after)) => {
+                    out.push_str(&format!("[:{name}:]"));
+                    rest = after;
                 }
-                Some('d') => out.push_str(if in_class > 0 { "0-9" } else { "[0-9]" }),
-                Some('D') => out.push_str("[^0-9]"),
-                Some('w') => out.push_str(if in_class > 0 { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
-                Some('W') => out.push_str("[^0-9A-Za-z_]"),
-                Some('s') => out.push_str(if in_class > 0 { r"\t\n\f\r " } else { r"[\t\n\f\r ]" }),
-                Some('S') => out.push_str(r"[^\t\n\f\r ]"),
-                Some('b') => out.push_str(r"(?-u:\b)"),
-                Some('B') => out.push_str(r"(?-u:\B)"),
-                Some(other) => {
-                    out.push('\\');
-                    out.push(other);
-                }
-                None => out.push('\\'),
+                None => out.push_str(r"\["),
             },
             '[' => {
-                in_class += 1;
+                in_class = true;
+                out.push('[');
+                // What follows the opening is a member, also `]`.
+                for mark in ["^", "]"] {
+                    if let Some(after) = rest.strip_prefix(mark) {
+                        out.push_str(if mark == "]" { r"\]" } else { mark });
+                        rest = after;
+                    }
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(']');
+            }
+            '&' | '~' if in_class => {
+                out.push('\\');
                 out.push(c);
             }
-            ']' => {
-                in_class = in_class.saturating_sub(1);
-                out.push(c);
-            }
+            '{' if !in_class && !is_repetition(after) => out.push_str(r"\{"),
             other => out.push(other),
         }
     }
     out
+}
+
+/// Writes what follows a backslash; gives the rest.
+fn escape<'a>(after: &'a str, in_class: bool, out: &mut String) -> &'a str {
+    let Some(c) = after.chars().next() else {
+        out.push('\\');
+        return after;
+    };
+    let rest = after.get(c.len_utf8()..).unwrap_or_default();
+    let class = |inside: &'static str, outside: &'static str| if in_class { inside } else { outside };
+    match c {
+        'Q' => {
+            let (quoted, rest) = rest.split_once(r"\E").unwrap_or((rest, ""));
+            out.push_str(&regex::escape(quoted));
+            return rest;
+        }
+        'd' => out.push_str(class("0-9", "[0-9]")),
+        'D' => out.push_str("[^0-9]"),
+        'w' => out.push_str(class("0-9A-Za-z_", "[0-9A-Za-z_]")),
+        'W' => out.push_str("[^0-9A-Za-z_]"),
+        's' => out.push_str(class(r"\t\n\f\r ", r"[\t\n\f\r ]")),
+        'S' => out.push_str(r"[^\t\n\f\r ]"),
+        'b' => out.push_str(r"(?-u:\b)"),
+        'B' => out.push_str(r"(?-u:\B)"),
+        // The crate's word boundaries; to RE2 the characters themselves.
+        '<' | '>' => out.push(c),
+        // Octal: one to three digits after 0, two or three after another one.
+        '0'..='7' => {
+            let digits = after.chars().take(3).take_while(|d| ('0'..='7').contains(d)).count();
+            let code = after.get(..digits).and_then(|digits| u32::from_str_radix(digits, 8).ok());
+            match code.filter(|_| c == '0' || digits > 1) {
+                Some(code) => {
+                    out.push_str(&format!(r"\x{{{code:X}}}"));
+                    return after.get(digits..).unwrap_or_default();
+                }
+                None => out.extend(['\\', c]),
+            }
+        }
+        other => out.extend(['\\', other]),
+    }
+    rest
+}
+
+/// `[:alpha:]` inside a class: its name, and what follows.
+fn posix_class(after: &str) -> Option<(&str, &str)> {
+    let (name, rest) = after.strip_prefix(':')?.split_once(":]")?;
+    name.trim_start_matches('^').chars().all(|c| c.is_ascii_lowercase()).then_some((name, rest))
+}
+
+/// Whether a brace opens a repetition: `{2}`, `{2,}` or `{2,3}`.
+fn is_repetition(after: &str) -> bool {
+    let Some((inside, _)) = after.split_once('}') else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 #[cfg(test)]
@@ -155,5 +207,35 @@ mod tests {
         assert!(!cache.regex("/a").unwrap().is_match("/ab"));
         assert!(cache.regex(r"\Q/a.b\E").unwrap().is_match("/a.b"));
         assert!(cache.regex("(a").is_err());
+    }
+
+    #[test]
+    fn patterns_are_read_as_re2_reads_them() {
+        for (pattern, text, expected) in [
+            ("[a&&b]", "&", true),
+            ("[a&&b]", "a", true),
+            ("[a~~b]", "~", true),
+            ("[[a]]", "[]", true),
+            ("[[]", "[", true),
+            ("[]a]", "]", true),
+            ("[^]a]", "]", false),
+            (r"[a\]b]", "]", true),
+            ("a{,2}", "a{,2}", true),
+            ("a{,2}", "aa", false),
+            ("a{2", "a{2", true),
+            ("{a}", "{a}", true),
+            ("a{2,3}", "aaa", true),
+            (r"\<a\>", "<a>", true),
+            (r"\101\0", "A\0", true),
+            (r"[\d\-]+", "1-2", true),
+            ("[[:upper:][:^alpha:]]+", "A1", true),
+            (r"\pL", "\u{e9}", true),
+        ] {
+            assert_eq!(
+                Cache::default().regex(pattern).map(|regex| regex.is_match(text)),
+                Ok(expected),
+                "{pattern} {text}"
+            );
+        }
     }
 }
