@@ -6,6 +6,7 @@ use super::context::{Context, Selected, Stream};
 use super::format;
 use super::matcher::uri_template;
 use super::path::port_start;
+use super::request::path_only;
 use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
@@ -42,9 +43,9 @@ pub(crate) fn location(
 ) -> String {
     let headers = &stream.headers;
     let scheme = match &action.scheme_rewrite_specifier {
-        Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => scheme.clone(),
+        Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) if !scheme.is_empty() => scheme.clone(),
         Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => "https".to_owned(),
-        Some(SchemeRewriteSpecifier::HttpsRedirect(false)) | None => {
+        _ => {
             let kept = if cx.follows(Rule::RedirectKeepsScheme) { ":scheme" } else { "x-forwarded-proto" };
             headers.get(kept).unwrap_or("http").to_owned()
         }
@@ -92,7 +93,8 @@ pub(crate) fn location(
 fn kept_host(host: &str, protocol: &str, scheme: &str, has_new_port: bool) -> String {
     let Some(colon) = port_start(host) else { return host.to_owned() };
     let port = host.get(colon..).unwrap_or_default();
-    let was_default = protocol == "https" && port == ":443" || protocol == "http" && port == ":80";
+    let is = |name: &str| protocol.eq_ignore_ascii_case(name);
+    let was_default = is("https") && port == ":443" || is("http") && port == ":80";
     if has_new_port || (scheme != protocol && was_default) {
         host.get(..colon).unwrap_or_default().to_owned()
     } else {
@@ -153,12 +155,13 @@ pub(crate) fn rewrite(
     stream: &mut Stream,
 ) {
     mutate_headers(walk, selected, stream);
+    // The host comes first: it may be made from the path as it was.
+    rewrite_host(cx, walk, action, selected, hostname, stream);
     let original = stream.headers.path().to_owned();
     if let Some(path) = rewritten_path(cx, walk, action, selected, stream) {
         stream.headers.set("x-envoy-original-path", &original);
         stream.headers.set(":path", &path);
     }
-    rewrite_host(cx, walk, action, selected, hostname, stream);
 }
 
 fn rewritten_path(
@@ -222,26 +225,27 @@ fn rewrite_host(
         use crate::proto::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as OfWeight;
         weight.host_rewrite_specifier.as_ref().map(|OfWeight::HostRewriteLiteral(host)| host.clone())
     });
-    let host =
-        from_weight.filter(|host| !host.is_empty()).or_else(|| match action.host_rewrite_specifier.as_ref()? {
-            HostRewriteSpecifier::HostRewriteLiteral(host) => Some(host.clone()),
-            HostRewriteSpecifier::AutoHostRewrite(auto) => auto.value.then(|| hostname.to_owned()),
-            HostRewriteSpecifier::HostRewriteHeader(name) => stream.headers.get(name).map(str::to_owned),
-            HostRewriteSpecifier::HostRewritePathRegex(rewrite) => {
-                let path = super::request::path_only(
-                    stream.headers.get("x-envoy-original-path").unwrap_or(stream.headers.path()),
-                );
-                Some(substitute(cx, walk, rewrite, path))
-            }
-            HostRewriteSpecifier::HostRewrite(text) => format::evaluate(walk, text, stream),
-        });
+    let from_weight = from_weight.filter(|host| !host.is_empty());
+    let of_weight = from_weight.is_some();
+    let host = from_weight.or_else(|| match action.host_rewrite_specifier.as_ref()? {
+        HostRewriteSpecifier::HostRewriteLiteral(host) => Some(host.clone()),
+        HostRewriteSpecifier::AutoHostRewrite(auto) => auto.value.then(|| hostname.to_owned()),
+        HostRewriteSpecifier::HostRewriteHeader(name) => stream.headers.get(name).map(str::to_owned),
+        HostRewriteSpecifier::HostRewritePathRegex(rewrite) => {
+            Some(substitute(cx, walk, rewrite, path_only(stream.headers.path())))
+        }
+        HostRewriteSpecifier::HostRewrite(text) => format::evaluate(walk, text, stream),
+    });
     if let Some(host) = host.filter(|host| !host.is_empty()) {
+        let old = stream.headers.authority().to_owned();
         if action.append_x_forwarded_host {
-            let old = stream.headers.authority().to_owned();
             let last = stream.headers.get("x-forwarded-host").and_then(|hosts| hosts.rsplit(',').next()).map(str::trim);
             if last != Some(old.as_str()) || !cx.follows(Rule::ForwardedHostOnce) {
                 stream.headers.append("x-forwarded-host", &old);
             }
+        }
+        if !of_weight && cx.follows(Rule::KeepsOriginalHost) {
+            stream.headers.set("x-envoy-original-host", &old);
         }
         stream.headers.set(":authority", &host);
     }

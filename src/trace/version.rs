@@ -102,6 +102,8 @@ pub(crate) enum Rule {
     TemplateRewriteKeepsQuery,
     /// `append_x_forwarded_host` adds no host that is there as the last one.
     ForwardedHostOnce,
+    /// A rewritten host goes on in `x-envoy-original-host`.
+    KeepsOriginalHost,
     /// A route to a cluster that doesn't exist has the flag `NC`; before, `NR`.
     MissingClusterHasFlag,
     /// Used-up retries have the flag `URX`.
@@ -282,6 +284,7 @@ impl Rule {
                 .guarded("append_query_parameters_path_rewriter", 28),
             Self::ForwardedHostOnce => since(27, "1.27.0, http: append_x_forwarded_host only if different")
                 .guarded("append_xfh_idempotent", 30),
+            Self::KeepsOriginalHost => since(36, "measured on 1.40.0; of older releases it isn't known"),
             Self::MissingClusterHasFlag => since(18, "1.18.0, access_logs: NC for no cluster found instead of NR"),
             Self::UsedUpRetriesHaveFlag => since(10, "1.10.0, access log: flag for upstream retry count exceeded"),
             Self::ExcludesDrainingHosts => since(30, "1.30.0, upstream: hosts set to DRAINING via EDS are excluded")
