@@ -59,6 +59,10 @@ pub(crate) struct Stream {
     pub(crate) filter_state: BTreeMap<String, String>,
     /// Whether the client's address counts as internal (`x-envoy-internal`).
     pub(crate) is_internal: bool,
+    /// Whether the client speaks HTTP/2.
+    pub(crate) is_http2: bool,
+    /// Headers as the client sent them.
+    pub(crate) sent: Headers,
 }
 
 impl Stream {

@@ -3,12 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::codec;
 use super::context::{Context, Stream};
 use super::listener::Accepting;
 use super::matcher::cidr;
 use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
+use crate::proto::envoy::config::core::v3::scheme_header_transformation::Transformation;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::ForwardClientCertDetails;
 
@@ -39,7 +41,7 @@ pub(crate) fn client_address(
             stream.headers.append("x-forwarded-for", &direct.ip().to_string());
         }
         let trusted = hops > 0 && cx.follows(Rule::TrustsForwardedProto);
-        if !trusted || stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
+        if !trusted || !stream.headers.contains("x-forwarded-proto") {
             stream.headers.set("x-forwarded-proto", scheme);
         }
     } else {
@@ -56,7 +58,8 @@ pub(crate) fn client_address(
             single = chain.len() == 1;
         }
     }
-    if stream.headers.get("x-forwarded-proto").is_none_or(str::is_empty) {
+    // One that is there but empty stays, and then no route is taken.
+    if !stream.headers.contains("x-forwarded-proto") {
         stream.headers.set("x-forwarded-proto", scheme);
     }
     let forwarded = stream.headers.get("x-forwarded-proto").unwrap_or_default().to_owned();
@@ -64,11 +67,21 @@ pub(crate) fn client_address(
         let known = forwarded.eq_ignore_ascii_case("http") || forwarded.eq_ignore_ascii_case("https");
         stream.headers.set(":scheme", &if known { forwarded.to_ascii_lowercase() } else { scheme.to_owned() });
     }
+    if let Some(Transformation::SchemeToOverwrite(scheme)) =
+        hcm.scheme_header_transformation.as_ref().and_then(|change| change.transformation.as_ref())
+    {
+        stream.headers.set(":scheme", scheme);
+        stream.headers.set("x-forwarded-proto", scheme);
+    }
     stream.is_internal = single && is_internal(cx, hcm, stream.remote.ip());
     stream.headers.remove("x-envoy-internal");
     if stream.is_internal {
         stream.headers.set("x-envoy-internal", "true");
     } else {
+        if uses_remote_address {
+            let client = stream.remote.ip().to_string();
+            stream.headers.set("x-envoy-external-address", &client);
+        }
         let edge_only: &[&str] = if uses_remote_address { EDGE_ONLY } else { &[] };
         for name in edge_only.iter().chain(INTERNAL_ONLY) {
             if *name != "x-envoy-original-path" || cx.follows(Rule::SanitizesOriginalPath) {
@@ -104,24 +117,67 @@ const EDGE_ONLY: &[&str] = &[
     "x-envoy-original-path",
 ];
 
-/// `te` but for trailers, and a client certificate header that the manager doesn't trust.
+/// Headers of the hop from the client, and a client certificate header that the manager doesn't trust.
 fn sanitize(cx: &Context<'_>, hcm: &HttpConnectionManager, stream: &mut Stream) {
-    if cx.follows(Rule::RemovesTe) {
-        let trailers = stream.headers.get("te").is_some_and(|te| te.split(',').any(|part| part.trim() == "trailers"));
+    let upgrades = codec::upgrade(&stream.headers).is_some_and(|to| to != "CONNECT");
+    if !upgrades {
+        stream.headers.remove("connection");
+        stream.headers.remove("upgrade");
+    }
+    if !upgrades && cx.follows(Rule::RemovesTe) {
+        let trailers = stream.headers.all("te").any(|te| te.split(',').any(|part| part.trim() == "trailers"));
         stream.headers.remove("te");
         if trailers && cx.follows(Rule::KeepsTeTrailers) {
             stream.headers.set("te", "trailers");
         }
     }
+    for name in ["keep-alive", "proxy-connection", "transfer-encoding"] {
+        stream.headers.remove(name);
+    }
+    // Envoy itself tells the client to go on.
+    let expects =
+        |stream: &Stream| stream.headers.get("expect").is_some_and(|e| e.eq_ignore_ascii_case("100-continue"));
+    if !hcm.proxy_100_continue && expects(stream) {
+        stream.headers.remove("expect");
+    }
+    client_certificate(hcm, stream);
+}
+
+/// The header that tells of client certificates: one that isn't trusted goes, and the client's own may come.
+fn client_certificate(hcm: &HttpConnectionManager, stream: &mut Stream) {
+    const HEADER: &str = "x-forwarded-client-cert";
     let mode = ForwardClientCertDetails::try_from(hcm.forward_client_cert_details).unwrap_or_default();
-    if matches!(mode, ForwardClientCertDetails::Sanitize | ForwardClientCertDetails::SanitizeSet) {
-        stream.headers.remove("x-forwarded-client-cert");
+    if mode == ForwardClientCertDetails::AlwaysForwardOnly {
+        return;
+    }
+    let Some(peer) = stream.connection.peer.clone().filter(|_| mode != ForwardClientCertDetails::Sanitize) else {
+        stream.headers.remove(HEADER);
+        return;
+    };
+    if mode == ForwardClientCertDetails::ForwardOnly {
+        return;
+    }
+    // Of the hash the dump knows nothing; what matchers look for is the identity.
+    let mut own = vec!["Hash=…".to_owned()];
+    let wanted = hcm.set_current_client_cert_details.unwrap_or_default();
+    if wanted.subject.is_some_and(|v| v.value) {
+        own.push(format!("Subject=\"{}\"", peer.subject));
+    }
+    if wanted.uri {
+        own.extend(peer.uri_sans.iter().map(|uri| format!("URI={uri}")));
+    }
+    if wanted.dns {
+        own.extend(peer.dns_sans.iter().map(|name| format!("DNS={name}")));
+    }
+    match mode {
+        ForwardClientCertDetails::AppendForward => stream.headers.append(HEADER, &own.join(";")),
+        _ => stream.headers.set(HEADER, &own.join(";")),
     }
 }
 
-/// An element of x-forwarded-for: an address, with or without a port.
+/// An element of x-forwarded-for: an address; one with a port is none.
 fn address(text: &str) -> Option<SocketAddr> {
-    text.parse::<SocketAddr>().ok().or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
+    text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0))
 }
 
 /// Whether an address counts as internal: listed ranges, or before Envoy 1.33 the private ones (semantics §12.2).

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::action;
 use super::assume::Upstream;
 use super::cluster::{self, Balance, HostAddress, Selection};
-use super::codec;
+use super::codec::{self, ProtocolError};
 use super::context::{Selected, Stream};
 use super::http_filter::{self, LocalReply, Verdict};
 use super::inspect::Bytes;
@@ -47,7 +47,7 @@ pub(crate) fn serve(
             .at(Some(origin.clone())),
     );
     let Some(headers) = decode(hop, walk, hcm, &connection) else { return };
-    let mut stream = Stream::new(connection, headers);
+    let mut stream = Stream::new(connection, headers, hop.bytes.request().protocol == Protocol::Http2);
     let located = route_config::locate(&hop.cx, walk, hcm, &origin, &stream);
     if let Some(reply) = sanitize(hop, walk, hcm, found, &mut stream) {
         // The virtual host is still looked up for the access log.
@@ -79,13 +79,15 @@ pub(crate) fn serve(
 /// Bytes to headers, or a protocol error.
 fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connection: &Connection) -> Option<Headers> {
     let request = hop.bytes.request();
-    let mut failed = |status: Option<u16>, details: Option<&str>, why: &str| {
-        walk.outcome.flags.insert("DPE");
-        walk.outcome.status = status;
-        walk.outcome.details = details.map(str::to_owned);
-        walk.step(Step::new("codec", "protocol error", why));
+    let failed = |walk: &mut Walk, error: &ProtocolError| {
+        walk.outcome.flags.insert(error.flag);
+        walk.outcome.status = error.status;
+        walk.outcome.details = Some(error.details.to_owned()).filter(|details| !details.is_empty());
+        walk.step(Step::new("codec", "protocol error", &error.why));
         walk.end(Disposition::ProtocolMismatch);
     };
+    let unreadable =
+        |details: &'static str, why: &str| ProtocolError { status: None, flag: "DPE", details, why: why.to_owned() };
     let codec = CodecType::try_from(hcm.codec_type).unwrap_or_default();
     let is_http2 = match codec {
         CodecType::Http1 => false,
@@ -95,44 +97,31 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
             None => request.protocol == Protocol::Http2,
         },
     };
-    if hop.bytes.is_tls() && !connection.tls {
-        failed(None, Some("http1.codec_error"), "the client speaks TLS, the chain plain text: the codec can't read it");
+    let mismatch = match (request.protocol, is_http2) {
+        _ if hop.bytes.is_tls() && !connection.tls => {
+            Some(("http1.codec_error", "the client speaks TLS, the chain plain text: the codec can't read it"))
+        }
+        (Protocol::Http1 | Protocol::Tcp, true) => Some(("", "the codec is HTTP/2, the client sends something else")),
+        (Protocol::Tcp, false) => Some(("http1.codec_error", "the client sends bytes that are not HTTP")),
+        (Protocol::Http2, false) => Some(("http1.codec_error", "the codec is HTTP/1, the client sends HTTP/2")),
+        _ => None,
+    };
+    if let Some((details, why)) = mismatch {
+        failed(walk, &unreadable(details, why));
         return None;
     }
-    match (request.protocol, is_http2) {
-        (Protocol::Http1 | Protocol::Tcp, true) => {
-            failed(None, None, "the codec is HTTP/2, the client sends something else");
-            return None;
-        }
-        (Protocol::Tcp, false) => {
-            failed(None, Some("http1.codec_error"), "the client sends bytes that are not HTTP");
-            return None;
-        }
-        (Protocol::Http2, false) => {
-            failed(None, Some("http1.codec_error"), "the codec is HTTP/1, the client sends HTTP/2");
-            return None;
-        }
-        _ => {}
-    }
     let mut headers = Headers::default();
-    if is_http2 {
-        return match codec::http2(request, &mut headers) {
-            Ok(()) => Some(headers),
-            Err(error) => {
-                failed(error.status, Some(error.details), &error.why);
-                None
-            }
-        };
-    }
-    let told = hcm.http_protocol_options.as_ref().and_then(|o| o.allow_absolute_url).map(|v| v.value);
-    let allow_absolute = told.unwrap_or_else(|| hop.cx.follows(Rule::AbsoluteUrlByDefault));
-    let is_edge = hcm.use_remote_address.is_some_and(|v| v.value);
-    let is_edge = is_edge && hcm.xff_num_trusted_hops == 0;
-    let settings = codec::Settings { allow_absolute_url: allow_absolute, is_plain_edge: is_edge && !connection.tls };
-    match codec::http1(&hop.cx, request, settings, &mut headers) {
+    let settings = codec::Settings::of(&hop.cx, hcm, connection);
+    let read = if is_http2 {
+        let settings = matches!(hop.bytes, Bytes::Client(_)).then_some(&settings);
+        codec::http2(walk, request, settings, &mut headers)
+    } else {
+        codec::http1(walk, request, &settings, &mut headers)
+    };
+    match read {
         Ok(()) => Some(headers),
         Err(error) => {
-            failed(error.status, Some(error.details), &error.why);
+            failed(walk, &error);
             None
         }
     }
@@ -243,7 +232,7 @@ fn routed(
         {
             walk.outcome.cluster = Some(cluster.clone());
         }
-        if let Some(reply) = refused_upgrade(hop, hcm, &selected, stream) {
+        if let Some(reply) = refused_upgrade(hcm, &selected, stream) {
             local_reply(walk, stream, reply);
             return;
         }
@@ -301,6 +290,10 @@ fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>
             .of(istio_config(vhost.metadata.as_ref())),
     );
     selected.vhost = Some(vhost);
+    if stream.headers.get("x-forwarded-proto") == Some("") {
+        walk.step(Step::new("route", "none", "the request has an empty x-forwarded-proto").at(origin));
+        return selected;
+    }
     if requires_tls(vhost, stream) {
         return selected;
     }
@@ -342,7 +335,8 @@ fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>
 }
 
 fn requires_tls(vhost: &VirtualHost, stream: &Stream) -> bool {
-    let is_https = stream.headers.get("x-forwarded-proto") == Some("https");
+    let protocol = stream.headers.get("x-forwarded-proto").unwrap_or_default();
+    let is_https = protocol == "https" || protocol.is_empty();
     match TlsRequirementType::try_from(vhost.require_tls) {
         Ok(TlsRequirementType::All) => !is_https,
         Ok(TlsRequirementType::ExternalOnly) => !is_https && !stream.is_internal,
@@ -363,13 +357,8 @@ fn require_tls(vhost: Option<&VirtualHost>, stream: &Stream) -> Option<LocalRepl
 }
 
 /// An upgrade that neither route nor manager allows: 403.
-fn refused_upgrade(
-    hop: &Hop<'_>,
-    hcm: &HttpConnectionManager,
-    selected: &Selected<'_>,
-    stream: &Stream,
-) -> Option<LocalReply> {
-    let wanted = codec::upgrade(hop.bytes.request().protocol, &stream.headers)?;
+fn refused_upgrade(hcm: &HttpConnectionManager, selected: &Selected<'_>, stream: &Stream) -> Option<LocalReply> {
+    let wanted = codec::upgrade(&stream.headers)?;
     let of_route = selected.route.as_ref().and_then(|route| match &route.action {
         Some(Action::Route(action)) => {
             action.upgrade_configs.iter().find(|u| u.upgrade_type.eq_ignore_ascii_case(&wanted))
@@ -541,9 +530,8 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
     };
     walk.outcome.cluster = Some(name.clone());
     walk.outcome.upstream_host = upstream::shown(&host.address);
-    let before = stream.headers.clone();
     action::rewrite(&hop.cx, walk, action, selected, &host.hostname, stream);
-    record_headers(walk, &before, &stream.headers);
+    record_headers(walk, &stream.sent, &stream.headers);
     walk.outcome.details = Some("via_upstream".to_owned());
     if let HostAddress::Internal { listener, .. } = &host.address {
         if tunnel::ends_here(action, stream) {
@@ -582,9 +570,11 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
         local_reply(walk, stream, reply);
         return;
     }
-    let upgrade = codec::upgrade(hop.bytes.request().protocol, &stream.headers);
+    let upgrade = codec::upgrade(&stream.headers);
     let is_connect = stream.headers.method() == "CONNECT";
-    walk.outcome.status = Some(if upgrade.is_some() && !is_connect { 101 } else { 200 });
+    // Over HTTP/2 an upgrade is an extended CONNECT, which succeeds with 200.
+    let switches = upgrade.is_some() && !is_connect && hop.bytes.request().protocol == Protocol::Http1;
+    walk.outcome.status = Some(if switches { 101 } else { 200 });
     if let Some(Upstream::Status(status)) = walk.upstream() {
         walk.outcome.status = Some(status);
         let flag =
@@ -617,27 +607,41 @@ fn not_found_status(action: &RouteAction) -> u16 {
     }
 }
 
-/// What the route changed in the headers, for the answer.
-fn record_headers(walk: &mut Walk, before: &Headers, after: &Headers) {
-    let changed = after.iter().filter(|(name, value)| !name.starts_with(':') && !before.all(name).any(|v| v == *value));
-    walk.outcome.headers_added = changed.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-    let mut removed: Vec<String> =
-        before.iter().filter(|(name, _)| !after.contains(name)).map(|(n, _)| n.to_owned()).collect();
-    removed.dedup();
-    walk.outcome.headers_removed = removed;
+/// Headers that Envoy sets in nearly every request, and those that end with the client's hop: no news to a reader.
+const USUAL: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "x-envoy-internal",
+    "x-forwarded-proto",
+];
+
+/// What Envoy changed in the client's headers, for the answer.
+fn record_headers(walk: &mut Walk, sent: &Headers, after: &Headers) {
+    let is_told = |name: &str| !name.starts_with(':') && !USUAL.contains(&name);
+    let changed = |name: &str, value: &str| !sent.all(name).any(|v| v == value);
+    let added = after.iter().filter(|(name, value)| is_told(name) && changed(name, value));
+    walk.outcome.headers_added = added.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let removed = sent.iter().filter(|(name, _)| is_told(name) && !after.contains(name));
+    walk.outcome.headers_removed = removed.map(|(n, _)| n.to_owned()).collect();
+    walk.outcome.headers_removed.dedup();
 }
 
 impl Stream {
     /// A request as it arrives on a connection.
-    pub(crate) fn new(connection: Connection, headers: Headers) -> Self {
+    pub(crate) fn new(connection: Connection, headers: Headers, is_http2: bool) -> Self {
         let remote: SocketAddr = connection.remote;
         Self {
             connection,
+            sent: headers.clone(),
             headers,
             remote,
             metadata: Default::default(),
             filter_state: Default::default(),
             is_internal: false,
+            is_http2,
         }
     }
 }

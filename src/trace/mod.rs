@@ -29,7 +29,6 @@ mod provenance;
 mod rate_limit;
 mod rbac;
 mod request;
-mod request_target;
 mod route;
 mod route_config;
 mod session;

@@ -46,6 +46,9 @@ pub(crate) fn normalize(
         path = unescaped;
     }
     if hcm.normalize_path.is_some_and(|v| v.value) {
+        if split_query(&path).0.contains("%00") {
+            return Normalized::Reject;
+        }
         path = cx.settle(
             walk,
             Rule::StripsParametersOfDotSegments,
@@ -148,7 +151,8 @@ fn unescape_unreserved(path: &str) -> String {
                 at += 3;
             }
             _ => {
-                if byte <= b' ' || byte >= 0x7f || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'^') {
+                if byte <= b' ' || byte >= 0x7f || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'|' | b'}' | b'^')
+                {
                     out.push_str(&format!("%{byte:02X}"));
                 } else {
                     out.push(char::from(byte));
@@ -196,8 +200,8 @@ pub(crate) fn normalize_host(cx: &Context<'_>, hcm: &HttpConnectionManager, loca
     if (any || hcm.strip_matching_host_port)
         && !keeps_port
         && let Some(colon) = port_start(&host)
-        && let Some(Ok(port)) = host.get(colon + 1..).map(str::parse::<u16>)
-        && (any || port == local_port)
+        && let Some(Ok(port)) = host.get(colon + 1..).map(str::parse::<u32>)
+        && (any || port == u32::from(local_port))
     {
         host.truncate(colon);
     }

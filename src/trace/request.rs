@@ -231,6 +231,7 @@ const JOINED: &[&str] = &[
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
+    "x-forwarded-proto",
     "x-request-id",
 ];
 
@@ -268,6 +269,12 @@ impl Headers {
             }
             None => self.entries.push((name, value.to_owned())),
         }
+    }
+
+    /// Puts other headers before these.
+    pub(crate) fn put_first(&mut self, mut first: Self) {
+        first.entries.append(&mut self.entries);
+        *self = first;
     }
 
     /// Appends a value to a comma-separated header, or adds the header.

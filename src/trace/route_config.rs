@@ -119,7 +119,8 @@ fn by_name<'a>(cx: &Context<'a>, walk: &mut Walk, name: &str, why: &str) -> Loca
         let waits = cx.proxy.routes().iter().any(|route| route.name == name && route.state == State::Warming);
         let state = if waits { "is warming" } else { "isn't in this file: RDS hasn't delivered it" };
         return Located::Missing {
-            details: "route_configuration_not_found",
+            // The connection manager has an empty table then.
+            details: "route_not_found",
             why: format!("route configuration {name} {state}"),
         };
     };

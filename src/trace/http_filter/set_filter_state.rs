@@ -46,6 +46,8 @@ pub(crate) fn network(cx: &Context<'_>, walk: &mut Walk, config: &Any, connectio
             metadata: std::collections::BTreeMap::new(),
             filter_state: std::collections::BTreeMap::new(),
             is_internal: false,
+            is_http2: false,
+            sent: Headers::default(),
         };
         if let Some((key, text)) = evaluate(walk, "set_filter_state", value, &stream) {
             walk.step(Step::new("network filter", "set_filter_state", format!("{key} = {text}")));
@@ -80,7 +82,7 @@ fn evaluate(walk: &mut Walk, name: &str, value: &FilterStateValue, stream: &Stre
     };
     // What depends on such a key says so itself; mostly nothing does (Istio keeps the proxy's own identity for telemetry).
     let text = match is_set_elsewhere(key) {
-        true => format::try_evaluate(text, stream).ok()?,
+        true => format::try_evaluate(&walk.outcome, text, stream).ok()?,
         false => format::evaluate(walk, text, stream)?,
     };
     (!(text.is_empty() && value.skip_if_empty)).then(|| (key.clone(), text))
