@@ -37,6 +37,7 @@ mod tracer;
 mod tunnel;
 mod unmodelled;
 mod upstream;
+mod validation;
 mod version;
 mod vhost;
 mod walk;

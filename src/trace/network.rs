@@ -8,9 +8,10 @@ use super::inspect::{self, Bytes, Inspected};
 use super::listener::{self, Accepting};
 use super::network_filter::{self, Denial};
 use super::outcome::{Disposition, Step};
-use super::request::{ClientTls, Connection, Protocol, Request};
+use super::request::{Connection, Protocol, Request};
 use super::session::Session;
 use super::unmodelled;
+use super::validation::Validation;
 use super::walk::Walk;
 use super::{http, http_filter, tcp};
 use crate::dump::{Origin, type_of};
@@ -155,19 +156,21 @@ fn handshake(
     if let Some(missing) = secrets_missing(hop, &common) {
         return fails(walk, &missing);
     }
-    let wants_certificate = context.require_client_certificate.is_some_and(|v| v.value);
-    let validates = common.validation_context_type.is_some();
+    let requires = context.require_client_certificate.is_some_and(|v| v.value);
+    let validation = Validation::of(common.validation_context_type.as_ref());
+    let wants_certificate = validation.wants(requires);
     if wants_certificate && client.certificate.is_none() {
         return fails(walk, "the chain requires a client certificate, the client has none");
     }
-    if let Some(why) = rejects_identity(hop, walk, &common, &client) {
-        return fails(walk, &why);
+    let refusal = client.certificate.as_ref().and_then(|own| validation.refuses(&hop.cx, walk, own));
+    if let Some(why) = refusal.as_ref().filter(|_| !validation.accepts_untrusted) {
+        return fails(walk, why);
     }
     connection.tls = true;
     connection.handshake_server_name = client.sni.as_ref().map(|sni| sni.to_ascii_lowercase());
     // Envoy asks for a certificate when it has something to check it with.
-    connection.peer = client.certificate.clone().filter(|_| wants_certificate || validates);
-    connection.peer_validated = connection.peer.is_some() && validates;
+    connection.peer = client.certificate.clone().filter(|_| validation.asks());
+    connection.peer_validated = connection.peer.is_some() && validation.has_ca && refusal.is_none();
     connection.negotiated_protocol = common.alpn_protocols.iter().find(|p| client.alpn.contains(p)).cloned();
     let how = match (&connection.peer, &connection.negotiated_protocol) {
         (Some(peer), _) => {
@@ -212,49 +215,6 @@ fn secrets_missing(
         let is_warming = proxy.secret(&config.name).is_none()
             && proxy.secrets().iter().any(|secret| secret.name == config.name && secret.state == State::Warming);
         is_warming.then(|| format!("secret {} is warming: the server certificate hasn't arrived", config.name))
-    })
-}
-
-/// Subject alternative names that the chain asks for, against the client's.
-fn rejects_identity(
-    hop: &Hop<'_>,
-    walk: &mut Walk,
-    common: &crate::proto::envoy::extensions::transport_sockets::tls::v3::CommonTlsContext,
-    client: &ClientTls,
-) -> Option<String> {
-    use crate::proto::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
-    use crate::proto::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
-    let certificate = client.certificate.as_ref()?;
-    let context = match common.validation_context_type.as_ref()? {
-        ValidationContextType::ValidationContext(context) => context,
-        ValidationContextType::CombinedValidationContext(combined) => combined.default_validation_context.as_ref()?,
-        _ => return None,
-    };
-    let typed = &context.match_typed_subject_alt_names;
-    let untyped = &context.match_subject_alt_names;
-    if typed.is_empty() && untyped.is_empty() {
-        return None;
-    }
-    let names = |san_type: i32| match SanType::try_from(san_type) {
-        Ok(SanType::Uri) => certificate.uri_sans.as_slice(),
-        Ok(SanType::Dns) => certificate.dns_sans.as_slice(),
-        _ => &[],
-    };
-    let mut fits = typed.iter().any(|m| {
-        let Some(matcher) = &m.matcher else { return false };
-        names(m.san_type).iter().any(|name| super::matcher::string::string_matches(&hop.cx, walk, matcher, name))
-    });
-    fits = fits
-        || untyped.iter().any(|m| {
-            certificate
-                .uri_sans
-                .iter()
-                .chain(&certificate.dns_sans)
-                .any(|name| super::matcher::string::string_matches(&hop.cx, walk, m, name))
-        });
-    let shown = certificate.uri_sans.first().or(certificate.dns_sans.first()).map_or("without a name", String::as_str);
-    (!fits).then(|| {
-        format!("the client's certificate ({shown}) has none of the subject alternative names that the chain accepts")
     })
 }
 
@@ -496,6 +456,7 @@ mod tests {
     use super::*;
     use crate::trace::Tracer;
     use crate::trace::matcher::fixture::proxy_of;
+    use crate::trace::request::ClientTls;
 
     /// Envoy dials the upstream of a TCP proxy when it accepts; the access log shows the cluster although TLS failed.
     #[test]
@@ -505,6 +466,7 @@ mod tests {
         let socket = json!({"name": "tls", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "require_client_certificate": true,
+            "common_tls_context": {"validation_context": {"trusted_ca": {"filename": "ca.pem"}}},
         }});
         let filter = json!({"name": "tcp", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
