@@ -9,6 +9,7 @@ use super::request::path_only;
 use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
+use crate::proto::envoy::config::core::v3::TypedExtensionConfig;
 use crate::proto::envoy::config::route::v3::route::Action;
 use crate::proto::envoy::config::route::v3::route_action::ClusterSpecifier;
 use crate::proto::envoy::config::route::v3::route_match::PathSpecifier;
@@ -18,6 +19,9 @@ use crate::proto::envoy::config::route::v3::{
     WeightedCluster,
 };
 use crate::proto::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
+use crate::proto::envoy::extensions::router::cluster_specifiers::matcher::v3::{
+    ClusterAction, MatcherClusterSpecifier,
+};
 
 /// The criterion of a route that a request fails, in the order that Envoy tests them.
 #[derive(Clone, Copy)]
@@ -310,11 +314,35 @@ pub(crate) fn cluster(cx: &Context<'_>, walk: &mut Walk, selected: &mut Selected
                 selected.weight = Some(entry.clone());
             }
         }
-        Some(ClusterSpecifier::ClusterSpecifierPlugin(_) | ClusterSpecifier::InlineClusterSpecifierPlugin(_))
-        | None => {
-            walk.missing("the route's cluster is chosen by a plugin");
+        Some(ClusterSpecifier::ClusterSpecifierPlugin(name)) => {
+            let mut plugins = selected.config.cluster_specifier_plugins.iter().filter_map(|p| p.extension.as_ref());
+            selected.cluster = by_plugin(cx, walk, plugins.find(|plugin| plugin.name == *name), stream);
         }
+        Some(ClusterSpecifier::InlineClusterSpecifierPlugin(plugin)) => {
+            selected.cluster = by_plugin(cx, walk, plugin.extension.as_ref(), stream);
+        }
+        None => walk.missing("how the route's cluster is chosen"),
     }
+}
+
+/// The cluster that a matcher tree names; what matches nothing has the cluster without a name.
+fn by_plugin(
+    cx: &Context<'_>,
+    walk: &mut Walk,
+    plugin: Option<&TypedExtensionConfig>,
+    stream: &Stream,
+) -> Option<String> {
+    let config = plugin
+        .and_then(|plugin| plugin.typed_config.as_ref())
+        .filter(|any| type_of(any) == "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier");
+    let Some(matcher) = config.and_then(|any| cx.cache.decode::<MatcherClusterSpecifier>(any).ok()) else {
+        walk.missing("the route's cluster is chosen by a plugin");
+        return None;
+    };
+    let subject = Subject { connection: &stream.connection, stream: Some(stream) };
+    let action = matcher.cluster_matcher.as_ref().and_then(|tree| tree::evaluate(cx, walk, tree, subject));
+    let action = action.and_then(|action| cx.cache.decode::<ClusterAction>(action.typed_config.as_ref()?).ok());
+    Some(action.map(|action| action.cluster.clone()).unwrap_or_default())
 }
 
 /// Weights of the entries: the runtime key of a cluster, if the route gives a prefix for it, outweighs its own.
