@@ -135,6 +135,17 @@ cases! {
     gap_additional_addresses;
     gap_headers_that_http2_refuses;
     gap_on_demand_clusters => [("unknown", "loaded on demand")];
+
+    gap_client_certificates;
+    gap_cluster_of_a_matcher;
+    gap_dots_with_parameters;
+    gap_forwarded_client;
+    gap_hosts_from_paths;
+    gap_http1_heads;
+    gap_http2_fields;
+    gap_patterns;
+    gap_rejected_routes;
+    gap_schemes;
 }
 
 #[test]
