@@ -405,7 +405,9 @@ fn the_first_san_alone_was_the_principal() {
     let filter = json!({"name": "r", "typed_config": typed("filters.http.rbac.v3.RBAC", allows)});
     let status = |release, sans: &[&str]| {
         let mut built = Built::http(release, to("c"), json!({"filters": [filter]}));
-        let tls = typed("transport_sockets.tls.v3.DownstreamTlsContext", json!({"require_client_certificate": true}));
+        let checked = json!({"validation_context": {"trusted_ca": {"filename": "ca.pem"}}});
+        let tls = json!({"require_client_certificate": true, "common_tls_context": checked});
+        let tls = typed("transport_sockets.tls.v3.DownstreamTlsContext", tls);
         built.listener["filter_chains"][0]["transport_socket"] = json!({"name": "tls", "typed_config": tls});
         let uri_sans = sans.iter().map(|san| (*san).to_owned()).collect();
         let certificate = Some(ClientCertificate { uri_sans, ..ClientCertificate::default() });
