@@ -1,4 +1,4 @@
-//! `proxy-config` against what istioctl prints for the same dumps (`../shared/goldens`, where that is present).
+//! `proxy-config` and its like against what istioctl prints for the same dumps (`../shared/goldens`, where that is present).
 
 #![expect(
     clippy::disallowed_methods,
@@ -89,8 +89,8 @@ impl Case {
     }
 }
 
-/// The cases of `proxy-config` whose answer is the same from run to run; none without `../shared`.
-fn cases() -> Vec<Case> {
+/// The cases of a command whose answer is the same from run to run; none without `../shared`.
+fn cases(command: &str) -> Vec<Case> {
     let goldens = shared().join("goldens/istioctl-dumps");
     let Ok(cases) = fs::read_to_string(goldens.join("cases.jsonl")) else { return Vec::new() };
     let parse = |line: &str| -> Option<Case> {
@@ -99,7 +99,7 @@ fn cases() -> Vec<Case> {
         let arguments: Vec<String> =
             case["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect();
         let is_stable = case["stable"].as_bool().unwrap_or(true);
-        (arguments[0] == "proxy-config" && is_stable).then(|| Case {
+        (arguments[0] == command && is_stable).then(|| Case {
             dump: text("dump"),
             arguments,
             exit: case["exit"].as_u64().unwrap(),
@@ -119,7 +119,7 @@ fn hash(bytes: &[u8]) -> String {
 /// go-yaml's about a file that isn't YAML.
 #[test]
 fn answers_are_those_of_istioctl() {
-    let cases = cases();
+    let cases = cases("proxy-config");
     let mut dumps: BTreeMap<&str, Arc<Vec<u8>>> = BTreeMap::new();
     for case in &cases {
         dumps.entry(&case.dump).or_insert_with(|| Arc::new(fs::read(shared().join(&case.dump)).unwrap()));
@@ -160,7 +160,8 @@ fn is_plain_table(case: &Case) -> bool {
 
 #[test]
 fn tables_are_those_of_istioctl() {
-    let cases: Vec<Case> = cases().into_iter().filter(|case| is_plain_table(case) && case.stdout.is_some()).collect();
+    let cases: Vec<Case> =
+        cases("proxy-config").into_iter().filter(|case| is_plain_table(case) && case.stdout.is_some()).collect();
     let failed: Vec<String> = cases
         .par_iter()
         .filter(|case| {
@@ -175,6 +176,28 @@ fn tables_are_those_of_istioctl() {
         .map(Case::name)
         .collect();
     assert!(cases.is_empty() || cases.len() > 300, "only {} cases were compared", cases.len());
+    assert!(failed.is_empty(), "{} of {} differ:\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+/// `ztunnel-config` and `authz check` by `--istioctl`, nothing normalised.
+#[test]
+fn other_commands_answer_as_istioctl() {
+    let cases: Vec<Case> = ["ztunnel-config", "experimental"].into_iter().flat_map(cases).collect();
+    let failed: Vec<String> = cases
+        .par_iter()
+        .filter(|case| {
+            let dump = shared().join(&case.dump);
+            let mut arguments: Vec<&str> = case.arguments.iter().map(String::as_str).collect();
+            arguments.extend(["-f", dump.to_str().unwrap(), "--istioctl"]);
+            if matches!(arguments[1], "certificate" | "all") {
+                arguments.extend(["--as-of", AS_OF]);
+            }
+            let ran = xdsight(&arguments, Path::new("."));
+            hash(&ran.stdout) != case.sha256 || ran.status.success() != (case.exit == 0)
+        })
+        .map(Case::name)
+        .collect();
+    assert!(cases.is_empty() || cases.len() > 130, "only {} cases", cases.len());
     assert!(failed.is_empty(), "{} of {} differ:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
@@ -330,7 +353,7 @@ fn json_is_that_of_istioctl_or_more() {
         let is_whole = case.arguments[1] == "all";
         case.exit == 0 && case.has("json") && !has_filter && !shows_nothing && !is_whole
     };
-    let cases: Vec<Case> = cases().into_iter().filter(is_compared).collect();
+    let cases: Vec<Case> = cases("proxy-config").into_iter().filter(is_compared).collect();
     let more: Vec<String> = cases
         .par_iter()
         .filter_map(|case| {

@@ -127,14 +127,17 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args, cli.istioctl),
         Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => authz::run(&mut ui, args),
         Command::ProxyStatus(args) => proxy_status::run(&mut ui, args),
-        Command::ZtunnelConfig(args) => ztunnel_config::run(&mut ui, args),
+        Command::ZtunnelConfig(args) => ztunnel_config::run(&mut ui, args, cli.istioctl),
         Command::Graph(args) => graph::run(&mut ui, args),
         Command::Completions(args) => completions::run(&mut ui, args),
         Command::Manual(args) => manual::run(&mut ui, args),
     };
     match result.and_then(|verdict| ui.finish().map(|()| verdict)) {
         Ok(verdict) => verdict.into(),
-        Err(error) => error.report(&mut ui),
+        Err(error) => match error.report(&mut ui) {
+            2 if cli.istioctl => 1,
+            code => code,
+        },
     }
 }
 

@@ -10,6 +10,7 @@ use super::ui::Ui;
 use super::{Verdict, input};
 use crate::dump::ztunnel::ZtunnelDump;
 use crate::inventory::{self, ConnectionFilter, WorkloadFilter};
+use crate::istioctl::{Document, Form, json_to_yaml};
 use crate::render;
 
 /// List what a ztunnel holds, in the tables of istioctl ztunnel-config
@@ -138,14 +139,14 @@ struct AllArgs {
     as_of: Option<Timestamp>,
 }
 
-pub(super) fn run(ui: &mut Ui, args: &ZtunnelConfigArgs) -> Result<Verdict, CliError> {
+pub(super) fn run(ui: &mut Ui, args: &ZtunnelConfigArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
     match &args.command {
-        ZtunnelConfig::Workload(args) => workloads(ui, args),
-        ZtunnelConfig::Service(args) => services(ui, args),
-        ZtunnelConfig::Policy(args) => policies(ui, args),
-        ZtunnelConfig::Certificate(args) => certificates(ui, args),
-        ZtunnelConfig::Connections(args) => connections(ui, args),
-        ZtunnelConfig::All(args) => all(ui, args),
+        ZtunnelConfig::Workload(args) => workloads(ui, args, as_istioctl),
+        ZtunnelConfig::Service(args) => services(ui, args, as_istioctl),
+        ZtunnelConfig::Policy(args) => policies(ui, args, as_istioctl),
+        ZtunnelConfig::Certificate(args) => certificates(ui, args, as_istioctl),
+        ZtunnelConfig::Connections(args) => connections(ui, args, as_istioctl),
+        ZtunnelConfig::All(args) => all(ui, args, as_istioctl),
     }
 }
 
@@ -162,9 +163,9 @@ impl Common {
         Ok((artifact.source.file().to_owned(), bytes.to_vec()))
     }
 
-    fn load(&self) -> Result<ZtunnelDump, CliError> {
+    fn load(&self, as_istioctl: bool) -> Result<ZtunnelDump, CliError> {
         let (file, text) = self.text()?;
-        parse(&file, &text)
+        parse(&file, &text, as_istioctl)
     }
 
     fn is_table(&self) -> bool {
@@ -172,22 +173,22 @@ impl Common {
     }
 
     fn document(&self, ui: &mut Ui, value: &impl Serialize) -> Result<(), CliError> {
-        let text = match self.output {
-            Format::Yaml => render::yaml(value)?,
-            _ => format!("{}\n", render::pretty(value, 4)?),
-        };
-        ui.answer(&text)
+        let text = serde_json::to_vec(value)?;
+        let document = Document::json_text(&text)?;
+        let text = if self.output == Format::Yaml { document.yaml() } else { document.json(Form::List) };
+        ui.bytes(format!("{text}\n").as_bytes())
     }
 }
 
-fn parse(file: &str, text: &[u8]) -> Result<ZtunnelDump, CliError> {
+/// Reads a dump. istioctl doesn't know the forms of older releases.
+fn parse(file: &str, text: &[u8], as_istioctl: bool) -> Result<ZtunnelDump, CliError> {
     let dump = ZtunnelDump::parse(text)
         .map_err(|error| CliError::input(format!("{file}: no dump of a ztunnel")).caused_by(error))?;
-    Ok(dump.lifted())
+    Ok(if as_istioctl { dump } else { dump.lifted() })
 }
 
-fn workloads(ui: &mut Ui, args: &WorkloadArgs) -> Result<Verdict, CliError> {
-    let dump = args.common.load()?;
+fn workloads(ui: &mut Ui, args: &WorkloadArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    let dump = args.common.load(as_istioctl)?;
     let filter = WorkloadFilter {
         address: args.address.clone(),
         namespace: args.workload_namespace.clone(),
@@ -207,8 +208,8 @@ fn workloads(ui: &mut Ui, args: &WorkloadArgs) -> Result<Verdict, CliError> {
     Ok(Verdict::Clean)
 }
 
-fn services(ui: &mut Ui, args: &ServiceArgs) -> Result<Verdict, CliError> {
-    let dump = args.common.load()?;
+fn services(ui: &mut Ui, args: &ServiceArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    let dump = args.common.load(as_istioctl)?;
     let rows = inventory::ztunnel_services(&dump, args.service_namespace.as_deref());
     if args.common.is_table() {
         ui.answer(&render::ztunnel_services(&rows).render())?;
@@ -218,8 +219,8 @@ fn services(ui: &mut Ui, args: &ServiceArgs) -> Result<Verdict, CliError> {
     Ok(Verdict::Clean)
 }
 
-fn policies(ui: &mut Ui, args: &PolicyArgs) -> Result<Verdict, CliError> {
-    let dump = args.common.load()?;
+fn policies(ui: &mut Ui, args: &PolicyArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    let dump = args.common.load(as_istioctl)?;
     let policies = inventory::ztunnel_policies(&dump, args.policy_namespace.as_deref());
     if args.common.is_table() {
         ui.answer(&render::ztunnel_policies(&policies).render())?;
@@ -229,8 +230,8 @@ fn policies(ui: &mut Ui, args: &PolicyArgs) -> Result<Verdict, CliError> {
     Ok(Verdict::Clean)
 }
 
-fn certificates(ui: &mut Ui, args: &CertificateArgs) -> Result<Verdict, CliError> {
-    let dump = args.common.load()?;
+fn certificates(ui: &mut Ui, args: &CertificateArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    let dump = args.common.load(as_istioctl)?;
     if args.common.is_table() {
         let rows = judged(ui, &dump, args.as_of);
         ui.answer(&render::ztunnel_certificates(&rows).render())?;
@@ -250,8 +251,8 @@ fn judged(ui: &mut Ui, dump: &ZtunnelDump, as_of: Option<Timestamp>) -> Vec<inve
     rows
 }
 
-fn connections(ui: &mut Ui, args: &ConnectionsArgs) -> Result<Verdict, CliError> {
-    let dump = args.common.load()?;
+fn connections(ui: &mut Ui, args: &ConnectionsArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
+    let dump = args.common.load(as_istioctl)?;
     let filter = ConnectionFilter {
         direction: args.direction.clone(),
         namespace: args.workload_namespace.clone(),
@@ -266,9 +267,9 @@ fn connections(ui: &mut Ui, args: &ConnectionsArgs) -> Result<Verdict, CliError>
     Ok(Verdict::Clean)
 }
 
-fn all(ui: &mut Ui, args: &AllArgs) -> Result<Verdict, CliError> {
+fn all(ui: &mut Ui, args: &AllArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
     let (file, text) = args.common.text()?;
-    let dump = parse(&file, &text)?;
+    let dump = parse(&file, &text, as_istioctl)?;
     if args.common.is_table() {
         let workloads = inventory::ztunnel_workloads(&dump, &WorkloadFilter::default());
         let services = inventory::ztunnel_services(&dump, None);
@@ -290,9 +291,9 @@ fn all(ui: &mut Ui, args: &AllArgs) -> Result<Verdict, CliError> {
         // As it is: what istioctl does, and nothing is lost.
         ui.answer(&format!("{}\n", String::from_utf8_lossy(&text)))?;
     } else {
-        let value: serde_json::Value = serde_json::from_slice(&text)
+        let yaml = json_to_yaml(&String::from_utf8_lossy(&text))
             .map_err(|error| CliError::input(format!("{file}: no JSON")).caused_by(error))?;
-        ui.answer(&render::yaml(&value)?)?;
+        ui.bytes(format!("{yaml}\n").as_bytes())?;
     }
     Ok(Verdict::Clean)
 }

@@ -29,6 +29,9 @@ mod schema;
 mod table;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 pub use answer::{All, Answer, Output, Query, Verb, answer};

@@ -478,7 +478,7 @@ mod tests {
     #[test]
     fn long_lines_are_broken_at_single_spaces() {
         let long = format!("{} b  c d", "a".repeat(80));
-        check(&object(&[("k", text(&long))]), &format!("k: {}\n  b  c\n  d\n", "a".repeat(80)));
+        check(&object(&[("k", text(&long))]), &format!("k: {}\n  b  c d\n", "a".repeat(80)));
     }
 
     #[test]
