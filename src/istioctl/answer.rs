@@ -178,9 +178,18 @@ fn list(nodes: Vec<Node<'_>>, output: &Output) -> Result<String, Stop> {
     let list = Node::List(Shape::Field, nodes);
     Ok(match output {
         Output::Json => write::json(&list)? + "\n",
-        Output::Yaml => write::yaml(&list)? + "\n",
+        Output::Yaml => {
+            let yaml = write::yaml(&list)?;
+            check_yaml(&list)?;
+            yaml + "\n"
+        }
         other => return unsupported(other),
     })
+}
+
+/// go-yaml reads the JSON before it writes YAML, and doesn't read all of it.
+fn check_yaml(node: &Node<'_>) -> Result<(), Stop> {
+    if node.all_texts(json::is_yaml) { Ok(()) } else { Err(Stop::Error(format!("yaml: {}", json::NO_YAML))) }
 }
 
 /// One message as JSON or YAML.
@@ -192,7 +201,12 @@ fn message(node: &Node<'_>, form: Form, output: &Output, context: &str) -> Resul
         other => return unsupported(other),
     };
     match printed {
-        Ok(text) => Ok(text + "\n"),
+        Ok(text) => {
+            if *output == Output::Yaml {
+                check_yaml(node)?;
+            }
+            Ok(text + "\n")
+        }
         Err(NotFound) => Err(Stop::Error(format!("{context}proto: not found"))),
     }
 }

@@ -277,12 +277,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// YAML has no DEL in a text.
     fn check(&self, text: &str) -> Result<(), Fault> {
-        if self.dialect == Dialect::Yaml
-            && text.contains(|c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'))
-        {
-            return Err(Fault::new("control characters are not allowed"));
+        if self.dialect == Dialect::Yaml && !is_yaml(text) {
+            return Err(Fault::new(NO_YAML));
         }
         Ok(())
     }
@@ -329,6 +326,14 @@ impl<'a> Reader<'a> {
             _ => Err(wrong()),
         }
     }
+}
+
+/// What go-yaml says of a text that isn't YAML.
+pub(super) const NO_YAML: &str = "control characters are not allowed";
+
+/// Whether a text may stand in YAML as it is: DEL and its like may not.
+pub(super) fn is_yaml(text: &str) -> bool {
+    !text.contains(|c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'))
 }
 
 /// The token at the start of a text, as faults quote it.

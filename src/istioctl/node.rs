@@ -128,6 +128,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether a test holds for each text, names of members included.
+    pub(super) fn all_texts(&self, test: fn(&str) -> bool) -> bool {
+        match self {
+            Self::Text(text) => test(text),
+            Self::List(_, items) => items.iter().all(|item| item.all_texts(test)),
+            Self::Object(_, members) => members.iter().all(|(name, node)| test(name) && node.all_texts(test)),
+            _ => true,
+        }
+    }
+
     /// Type URL of the first `Any` that istioctl doesn't know.
     pub(super) fn unregistered(&self) -> Option<&str> {
         match self {

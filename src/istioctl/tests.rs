@@ -64,7 +64,7 @@ fn a_field_given_twice_is_a_fault() {
 fn an_unknown_type_is_read_as_another() {
     let any = |body: &str| format!(r#"{{"typed_extension_protocol_options":{{"x":{{"@type":"a/b.C"{body}}}}}}}"#);
     check(&any(r#","anything":[1]"#), "notfound");
-    check(&any(r#","type":"STATIC""#), "syntax error (line 1:73): unexpected token \"STATIC\"");
+    check(&any(r#","type":"STATIC""#), "syntax error (line 1:66): unexpected token \"STATIC\"");
     let known =
         r#"{"upstream_config":{"typed_config":{"seconds":1,"@type":"x/google.protobuf.Duration","value":"1s"}}}"#;
     check(known, r#"{"upstreamConfig":{"typedConfig":{"@type":"x/google.protobuf.Duration","value":"1s"}}}"#);
@@ -117,5 +117,8 @@ fn errors_are_istioctls() {
     assert_eq!(other.1, "Error: output format \"xml\" not supported");
     // The cluster says no type, and gets one.
     assert_eq!(ask(&one, clusters(), Output::Json).0, "[\n    {}\n]\n");
+    let text = r#"{"cluster_statuses":[{"name":"\u007f","host_statuses":[{}]}]}"#;
+    let (out, error, exit) = ask(text, Verb::Endpoints(EndpointFilter::default()), Output::Yaml);
+    assert_eq!((out.as_str(), error.as_str(), exit), ("", "Error: yaml: control characters are not allowed", 1));
     assert_eq!(ask("{}", Verb::Endpoints(EndpointFilter::default()), Output::Yaml).0, "[]\n\n");
 }
