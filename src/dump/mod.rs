@@ -79,12 +79,22 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Resources<T> {
     all: OnceLock<Vec<Resource<T>>>,
-    in_force: OnceLock<HashMap<String, usize>>,
+    by_name: OnceLock<HashMap<String, Named>>,
+}
+
+/// The resources of one name.
+#[derive(Debug, Default)]
+struct Named {
+    /// Index of the one in force: of several the last, as a later entry replaces an earlier one, but dynamic before
+    /// static.
+    in_force: Option<usize>,
+    /// How many there are, in any state.
+    count: usize,
 }
 
 impl<T> Default for Resources<T> {
     fn default() -> Self {
-        Self { all: OnceLock::new(), in_force: OnceLock::new() }
+        Self { all: OnceLock::new(), by_name: OnceLock::new() }
     }
 }
 
@@ -106,20 +116,28 @@ impl<T: Send> Resources<T> {
         })
     }
 
-    /// The resource in force of that name: of several the last, as a later entry replaces an earlier one, but dynamic
-    /// before static.
-    fn named(&self, proxy: &Proxy, kind: Kind, name: &str) -> Option<&Resource<T>> {
+    fn named(&self, proxy: &Proxy, kind: Kind, name: &str) -> Option<&Named> {
         let all = self.all(proxy, kind);
-        let by_name = self.in_force.get_or_init(|| {
-            let mut by_name = HashMap::new();
-            for state in [State::Static, State::Active] {
-                for (nth, resource) in all.iter().enumerate().filter(|(_, r)| r.state == state) {
-                    by_name.insert(resource.name.clone(), nth);
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name: HashMap<String, Named> = HashMap::with_capacity(all.len());
+            for (nth, resource) in all.iter().enumerate() {
+                let named = by_name.entry(resource.name.clone()).or_default();
+                named.count += 1;
+                let replaces = |held: usize| {
+                    resource.state == State::Active || all.get(held).is_none_or(|held| held.state == State::Static)
+                };
+                if resource.state.is_in_force() && named.in_force.is_none_or(replaces) {
+                    named.in_force = Some(nth);
                 }
             }
             by_name
         });
-        all.get(*by_name.get(name)?)
+        by_name.get(name)
+    }
+
+    /// The resource in force of that name.
+    fn in_force(&self, proxy: &Proxy, kind: Kind, name: &str) -> Option<&Resource<T>> {
+        self.all(proxy, kind).get(self.named(proxy, kind, name)?.in_force?)
     }
 }
 
@@ -250,27 +268,32 @@ impl Proxy {
 
     /// The listener in force of that name.
     pub fn listener(&self, name: &str) -> Option<&Resource<Listener>> {
-        self.listeners.named(self, Kind::Listener, name)
+        self.listeners.in_force(self, Kind::Listener, name)
     }
 
     /// The cluster in force (active or static) of that name.
     pub fn cluster(&self, name: &str) -> Option<&Resource<Cluster>> {
-        self.clusters.named(self, Kind::Cluster, name)
+        self.clusters.in_force(self, Kind::Cluster, name)
     }
 
     /// The load assignment of that name: a cluster's EDS service name, else its own.
     pub fn load_assignment(&self, service_name: &str) -> Option<&Resource<ClusterLoadAssignment>> {
-        self.load_assignments.named(self, Kind::Endpoint, service_name)
+        self.load_assignments.in_force(self, Kind::Endpoint, service_name)
+    }
+
+    /// How many load assignments of that name there are, in any state: several clusters may use one EDS name.
+    pub(crate) fn count_load_assignments(&self, service_name: &str) -> usize {
+        self.load_assignments.named(self, Kind::Endpoint, service_name).map_or(0, |named| named.count)
     }
 
     /// The secret in force of that name.
     pub fn secret(&self, name: &str) -> Option<&Resource<Secret>> {
-        self.secrets.named(self, Kind::Secret, name)
+        self.secrets.in_force(self, Kind::Secret, name)
     }
 
     /// The ECDS filter of that name.
     pub fn extension(&self, name: &str) -> Option<&Resource<TypedExtensionConfig>> {
-        self.ecds.named(self, Kind::Ecds, name)
+        self.ecds.in_force(self, Kind::Ecds, name)
     }
 
     /// The route configuration in force of that name, its virtual hosts decoded on demand: a dynamic one before a
@@ -279,13 +302,17 @@ impl Proxy {
         &self,
         name: &str,
     ) -> Option<(&Resource<RouteConfiguration>, Result<&RouteTable, &DecodeError>)> {
-        let resource = self.routes.named(self, Kind::Route, name)?;
-        Some((resource, self.table_of(resource)?))
+        let nth = self.routes.named(self, Kind::Route, name)?.in_force?;
+        Some((self.routes().get(nth)?, self.table(nth)?))
     }
 
     /// The table of one of [`routes`](Self::routes), of which several may share a name; `None` for any other.
     pub fn table_of(&self, resource: &Resource<RouteConfiguration>) -> Option<Result<&RouteTable, &DecodeError>> {
-        let nth = self.routes().iter().position(|route| std::ptr::eq(route, resource))?;
+        self.table(self.routes().iter().position(|route| std::ptr::eq(route, resource))?)
+    }
+
+    fn table(&self, nth: usize) -> Option<Result<&RouteTable, &DecodeError>> {
+        let resource = self.routes().get(nth)?;
         let tables = self.route_tables.get_or_init(|| self.routes().iter().map(|_| OnceLock::new()).collect());
         Some(tables.get(nth)?.get_or_init(|| RouteTable::read(resource)).as_ref())
     }

@@ -13,7 +13,7 @@ use crate::input::Source;
 pub struct Origin {
     source: Arc<Source>,
     range: Range<usize>,
-    path: String,
+    path: Arc<str>,
     within: String,
     /// First byte of the part, where that is known better than by its path.
     byte: Option<usize>,
@@ -21,7 +21,7 @@ pub struct Origin {
 
 impl Origin {
     pub(crate) fn new(source: Arc<Source>, range: Range<usize>, path: String) -> Self {
-        Self { source, range, path, within: String::new(), byte: None }
+        Self { source, range, path: path.into(), within: String::new(), byte: None }
     }
 
     /// A part of the same resource, by its JSON path in it: `.filter_chains[2]`.

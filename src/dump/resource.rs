@@ -26,6 +26,8 @@ pub struct Resource<T> {
     parts: Parts,
     // Boxed: a dump has ten thousands of resources of which a question needs few, and these are large.
     envelope_data: OnceLock<Box<Envelope>>,
+    /// Where it stands; every step of a trace asks, and the end of a large resource is far.
+    origin: OnceLock<Box<Origin>>,
     message: OnceLock<Box<Result<T, DecodeError>>>,
     /// The text as v3 where it is of an older version, for views.
     lifted: OnceLock<Option<Vec<u8>>>,
@@ -151,7 +153,8 @@ impl<T> Resource<T> {
     /// Where it stands.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        self.document.text.origin(self.body_range(), self.path())
+        let place = || Box::new(self.document.text.origin(self.body_range(), self.path()));
+        self.origin.get_or_init(place).as_ref().clone()
     }
 
     pub(super) fn lifted_text(&self) -> &OnceLock<Option<Vec<u8>>> {
@@ -318,6 +321,7 @@ pub(super) fn resources<T>(document: &Arc<Document>, place: (usize, usize)) -> V
         place,
         parts: Parts { entry: entry.clone(), envelope, body },
         envelope_data: OnceLock::new(),
+        origin: OnceLock::new(),
         message: OnceLock::new(),
         lifted: OnceLock::new(),
     };
