@@ -13,7 +13,7 @@ use crate::input::ReadError;
 pub(super) struct CliError {
     kind: Kind,
     message: String,
-    source: Option<Box<dyn Error>>,
+    source: Option<Box<dyn Error + Send + Sync>>,
     hints: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl CliError {
         Self { kind: Kind::Input, ..Self::usage(message) }
     }
 
-    pub(super) fn caused_by(mut self, source: impl Error + 'static) -> Self {
+    pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
@@ -52,7 +52,7 @@ impl CliError {
             return 0;
         }
         ui.error("error", &self.message);
-        let mut source = self.source.as_deref();
+        let mut source = self.source.as_ref().map(|source| -> &dyn Error { source.as_ref() });
         while let Some(error) = source {
             ui.error("caused by", &error.to_string());
             source = error.source();

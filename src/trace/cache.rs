@@ -2,16 +2,23 @@
 
 use std::any::{Any as StdAny, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use memchr::memmem::Finder;
 use prost::bytes::Bytes;
 use regex::Regex;
+use regex_syntax::hir::{Hir, HirKind};
 
-use super::listener::Place;
+use super::cluster::Tables;
+use super::destination::Services;
+use super::listener::Places;
 use super::version::Release;
 use super::vhost::Domains;
 use crate::dump::RouteTable;
 use crate::proto::describe::Unmodelled;
+use crate::proto::envoy::config::cluster::v3::Cluster;
+use crate::proto::envoy::config::listener::v3::FilterChain;
 use crate::proto::envoy::config::route::v3::RouteConfiguration;
 use crate::proto::{Any, Message};
 
@@ -23,26 +30,32 @@ type Kept = (Bytes, Arc<dyn StdAny + Send + Sync>);
 /// A kept text can't be freed, so its address names it.
 #[derive(Default)]
 pub(crate) struct Cache {
-    decoded: Mutex<HashMap<(usize, TypeId), Kept>>,
-    regexes: Mutex<HashMap<String, Result<Arc<Regex>, String>>>,
-    tables: Mutex<HashMap<usize, Arc<RouteTable>>>,
-    domains: Mutex<HashMap<usize, Arc<Domains>>>,
-    unmodelled: Mutex<HashMap<usize, Arc<[Unmodelled]>>>,
-    places: OnceLock<Vec<Place>>,
+    decoded: RwLock<HashMap<(usize, TypeId), Kept>>,
+    patterns: RwLock<HashMap<String, Arc<Pattern>>>,
+    regexes: RwLock<HashMap<String, Result<Arc<Regex>, String>>>,
+    tables: RwLock<HashMap<usize, Arc<RouteTable>>>,
+    domains: RwLock<HashMap<usize, Arc<Domains>>>,
+    unmodelled: RwLock<HashMap<usize, Arc<[Unmodelled]>>>,
+    places: OnceLock<Places>,
     release: OnceLock<Release>,
+    services: OnceLock<Services>,
+    names: RwLock<HashMap<usize, Arc<[String]>>>,
+    assignments: RwLock<HashMap<usize, Option<usize>>>,
+    hash_tables: Tables,
 }
 
 impl Cache {
     /// The message in an `Any`, whatever its type URL says: the caller has looked at that.
     pub(crate) fn decode<T: Message>(&self, any: &Any) -> Result<Arc<T>, String> {
         let key = (any.value.as_ptr() as usize, TypeId::of::<T>());
-        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hit) = decoded.get(&key).and_then(|(_, hit)| Arc::clone(hit).downcast::<T>().ok()) {
+        let of_kept = |(_, hit): &Kept| Arc::clone(hit).downcast::<T>().ok();
+        if let Some(hit) = read(&self.decoded).get(&key).and_then(of_kept) {
             return Ok(hit);
         }
         let value = Arc::new(crate::dump::decode_any::<T>(any).map_err(|e| e.to_string())?);
-        decoded.insert(key, (any.value.clone(), Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>));
-        Ok(value)
+        let kept = (any.value.clone(), Arc::clone(&value) as Arc<dyn StdAny + Send + Sync>);
+        // Another thread may have been faster: there must be one message only, as addresses in it are names, too.
+        Ok(of_kept(write(&self.decoded).entry(key).or_insert(kept)).unwrap_or(value))
     }
 
     /// What is known of the proxy's release, found on first use.
@@ -51,40 +64,122 @@ impl Cache {
     }
 
     /// Where listeners listen, found on first use.
-    pub(crate) fn places(&self, find: impl FnOnce() -> Vec<Place>) -> &[Place] {
+    pub(crate) fn places(&self, find: impl FnOnce() -> Places) -> &Places {
         self.places.get_or_init(find)
     }
 
     /// What isn't modelled of something of the proxy's, by its place in memory.
     pub(crate) fn unmodelled(&self, key: usize, find: impl FnOnce() -> Vec<Unmodelled>) -> Arc<[Unmodelled]> {
-        let mut unmodelled = self.unmodelled.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(unmodelled.entry(key).or_insert_with(|| find().into()))
+        kept(&self.unmodelled, key, || find().into())
+    }
+
+    /// Load assignments by the services that they are of, found on first use.
+    pub(crate) fn services(&self, find: impl FnOnce() -> Services) -> &Services {
+        self.services.get_or_init(find)
+    }
+
+    /// The names of clusters and routes that a chain of one of the proxy's listeners leads to.
+    pub(crate) fn names(&self, chain: &FilterChain, find: impl FnOnce() -> Vec<String>) -> Arc<[String]> {
+        kept(&self.names, address(chain), || find().into())
+    }
+
+    /// What consistent hashing has built.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.hash_tables
+    }
+
+    /// Which load assignment is that of one of the proxy's clusters.
+    pub(crate) fn assignment(&self, cluster: &Cluster, find: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        kept(&self.assignments, address(cluster), find)
     }
 
     /// The table of a route configuration inside a decoded (and so kept) message.
     pub(crate) fn table(&self, config: &RouteConfiguration) -> Arc<RouteTable> {
-        let key = std::ptr::from_ref(config) as usize;
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tables.entry(key).or_insert_with(|| Arc::new(RouteTable::of(config.clone()))))
+        kept(&self.tables, address(config), || Arc::new(RouteTable::of(config.clone())))
     }
 
     /// The domains of a table that lives as long as the tracer: the proxy's own, or one of [`Cache::table`].
     pub(crate) fn domains(&self, table: &RouteTable) -> Arc<Domains> {
-        let key = std::ptr::from_ref(table) as usize;
-        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(domains.entry(key).or_insert_with(|| Arc::new(Domains::of(table))))
+        kept(&self.domains, address(table), || Arc::new(Domains::of(table)))
     }
 
-    /// Envoy's RE2 pattern as a matcher of the whole text; the error says what isn't supported.
+    /// Envoy's RE2 pattern as a matcher of the whole text.
+    pub(crate) fn pattern(&self, pattern: &str) -> Arc<Pattern> {
+        if let Some(known) = read(&self.patterns).get(pattern) {
+            return Arc::clone(known);
+        }
+        kept(&self.patterns, pattern.to_owned(), || Arc::new(Pattern::of(pattern)))
+    }
+
+    /// As [`Cache::pattern`] where the parts that groups match are asked for; the error says what isn't supported.
     pub(crate) fn regex(&self, pattern: &str) -> Result<Arc<Regex>, String> {
-        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
-        regexes.entry(pattern.to_owned()).or_insert_with(|| compile(pattern, true).map(Arc::new)).clone()
+        kept(&self.regexes, pattern.to_owned(), || compile(pattern, true).map(Arc::new))
     }
 
     /// Envoy's RE2 pattern as a matcher of any part of the text, for substitutions.
     pub(crate) fn search_regex(&self, pattern: &str) -> Result<Arc<Regex>, String> {
-        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
-        regexes.entry(format!("search {pattern}")).or_insert_with(|| compile(pattern, false).map(Arc::new)).clone()
+        kept(&self.regexes, format!("search {pattern}"), || compile(pattern, false).map(Arc::new))
+    }
+}
+
+/// The address of a message that lives as long as the cache names it.
+fn address<T>(message: &T) -> usize {
+    std::ptr::from_ref(message) as usize
+}
+
+fn read<K, V>(map: &RwLock<HashMap<K, V>>) -> RwLockReadGuard<'_, HashMap<K, V>> {
+    map.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<K, V>(map: &RwLock<HashMap<K, V>>) -> RwLockWriteGuard<'_, HashMap<K, V>> {
+    map.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a map holds for a key, made if it holds nothing; not under the lock, as making it may ask the cache.
+fn kept<K: Eq + Hash, V: Clone>(map: &RwLock<HashMap<K, V>>, key: K, make: impl FnOnce() -> V) -> V {
+    if let Some(known) = read(map).get(&key) {
+        return known.clone();
+    }
+    let made = make();
+    write(map).entry(key).or_insert(made).clone()
+}
+
+/// A regular expression that must match the whole text, compiled when it may.
+///
+/// A table of thousands is tried one after the other: most are out because a text that they ask for isn't there.
+pub(crate) struct Pattern {
+    text: String,
+    /// A text that every match holds.
+    needle: Option<Finder<'static>>,
+    regex: OnceLock<Result<Regex, String>>,
+}
+
+impl Pattern {
+    fn of(pattern: &str) -> Self {
+        let needle = regex_syntax::parse(&ascii_classes(pattern)).ok().and_then(|hir| needle(&hir));
+        let needle = needle.map(|needle| Finder::new(&needle).into_owned());
+        Self { text: pattern.to_owned(), needle, regex: OnceLock::new() }
+    }
+
+    /// Whether it matches; the error says what isn't supported.
+    pub(crate) fn is_match(&self, text: &str) -> Result<bool, String> {
+        if self.needle.as_ref().is_some_and(|needle| needle.find(text.as_bytes()).is_none()) {
+            return Ok(false);
+        }
+        match self.regex.get_or_init(|| compile(&self.text, true)) {
+            Ok(regex) => Ok(regex.is_match(text)),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// The longest text that stands in every match of an expression, as far as that is easily told.
+fn needle(hir: &Hir) -> Option<Vec<u8>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(literal.0.to_vec()),
+        HirKind::Capture(group) => needle(&group.sub),
+        HirKind::Concat(parts) => parts.iter().filter_map(needle).max_by_key(Vec::len),
+        _ => None,
     }
 }
 
@@ -202,10 +297,12 @@ mod tests {
     #[test]
     fn classes_are_ascii_and_the_whole_text_must_match() {
         let cache = Cache::default();
-        assert!(cache.regex(r"/v\d+").unwrap().is_match("/v12"));
-        assert!(!cache.regex(r"/v\d+").unwrap().is_match("/v٣"));
-        assert!(!cache.regex("/a").unwrap().is_match("/ab"));
-        assert!(cache.regex(r"\Q/a.b\E").unwrap().is_match("/a.b"));
+        let matches = |pattern: &str, text: &str| cache.pattern(pattern).is_match(text);
+        assert_eq!(matches(r"/v\d+", "/v12"), Ok(true));
+        assert_eq!(matches(r"/v\d+", "/v٣"), Ok(false));
+        assert_eq!(matches("/a", "/ab"), Ok(false));
+        assert_eq!(matches(r"\Q/a.b\E", "/a.b"), Ok(true));
+        assert!(matches("(a", "a").is_err());
         assert!(cache.regex("(a").is_err());
     }
 
@@ -236,6 +333,19 @@ mod tests {
                 Ok(expected),
                 "{pattern} {text}"
             );
+        }
+    }
+
+    #[test]
+    fn what_every_match_holds_is_found() {
+        let needle =
+            |pattern: &str| needle(&regex_syntax::parse(pattern).unwrap()).map(|n| String::from_utf8(n).unwrap());
+        assert_eq!(needle(r"/v[0-9]+/(orders|items)/xy").as_deref(), Some("/xy"));
+        assert_eq!(needle(r"/v[0-9]+/(orders)/x").as_deref(), Some("orders"));
+        assert_eq!(needle("/orders?").as_deref(), Some("/order"));
+        for pattern in ["a|b", "(?i)abc", "(abc)*", "(abc)?", "abc|abd|", ".*", ""] {
+            let found = needle(pattern);
+            assert!(found.as_deref().is_none_or(|found| found == "ab" || found.is_empty()), "{pattern}: {found:?}");
         }
     }
 }

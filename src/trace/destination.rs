@@ -4,7 +4,11 @@
 //! from what the dump holds, and the first step of the trace says how: domains of virtual hosts (Istio lists the VIPs
 //! beside the names), addresses of listeners, endpoints.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use xxhash_rust::xxh64::xxh64;
 
 use super::context::Context;
 use super::listener::{self, Accepting};
@@ -12,8 +16,9 @@ use super::outcome::{Rejected, Step};
 use super::path::port_start;
 use super::request::{Direction, Request};
 use super::waypoint;
-use crate::dump::{Origin, State, type_of};
+use crate::dump::{Origin, Resource, State, type_of};
 use crate::proto::envoy::config::core::v3::TrafficDirection;
+use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use crate::proto::envoy::config::listener::v3::FilterChain;
 use crate::proto::envoy::config::listener::v3::filter::ConfigType;
@@ -36,7 +41,7 @@ const INBOUND_PORT: u16 = 15006;
 pub(crate) fn derive(cx: &Context<'_>, request: &Request) -> Derived {
     let (host, port) = target(request);
     let capture = |port: u16| {
-        let place = listener::places(cx).iter().find(|p| p.is_bound && p.addresses().any(|a| a.port() == port));
+        let place = listener::places(cx).on_port(port).find(|place| place.is_bound);
         place.and_then(|place| place.accepting(cx))
     };
     let port_of = |found: &Accepting<'_>| listener::addresses(found.listener).next().map(|address| address.port());
@@ -148,9 +153,17 @@ pub(crate) fn is_called(fqdn: &str, host: &str, namespace: Option<&str>) -> bool
     }
     let mut parts = fqdn.split('.');
     let (Some(name), Some(ns), Some("svc")) = (parts.next(), parts.next(), parts.next()) else { return false };
-    host.eq_ignore_ascii_case(&format!("{name}.{ns}"))
-        || host.eq_ignore_ascii_case(&format!("{name}.{ns}.svc"))
-        || (namespace == Some(ns) && host.eq_ignore_ascii_case(name))
+    let mut labels = host.split('.');
+    let is_next = |label: Option<&str>, wanted: &str| label.is_some_and(|label| label.eq_ignore_ascii_case(wanted));
+    if !is_next(labels.next(), name) {
+        return false;
+    }
+    match (labels.next(), labels.next(), labels.next()) {
+        (None, ..) => namespace == Some(ns),
+        (label, None, _) => is_next(label, ns),
+        (label, svc, None) => is_next(label, ns) && is_next(svc, "svc"),
+        _ => false,
+    }
 }
 
 pub(crate) fn namespace<'a>(cx: &Context<'a>) -> Option<&'a str> {
@@ -160,16 +173,15 @@ pub(crate) fn namespace<'a>(cx: &Context<'a>) -> Option<&'a str> {
 /// The address that stands beside the name in the domains of a virtual host, on a route that a listener of that port
 /// uses.
 fn vip_of_virtual_host(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAddr, String, Origin)> {
-    let with_port = format!("{host}:{port}");
+    let host_in_lower_case = host.to_lowercase();
+    let with_port = format!("{host_in_lower_case}:{port}");
     for name in [port.to_string(), format!("http.{port}")] {
         let Some((resource, Ok(table))) = cx.proxy.route_table(&name) else { continue };
-        let found = table.virtual_hosts.iter().enumerate().find(|(_, entry)| {
-            entry
-                .domains
-                .iter()
-                .any(|domain| domain.eq_ignore_ascii_case(host) || domain.eq_ignore_ascii_case(&with_port))
-        });
-        let Some((index, entry)) = found else { continue };
+        let domains = cx.cache.domains(table);
+        let found = domains.exact(&host_in_lower_case).into_iter().chain(domains.exact(&with_port)).min();
+        let Some((index, entry)) = found.and_then(|index| Some((index, table.virtual_hosts.get(index)?))) else {
+            continue;
+        };
         let ips = entry.domains.iter().filter_map(|domain| {
             let bare = port_start(domain).and_then(|colon| domain.get(..colon)).unwrap_or(domain);
             bare.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok()
@@ -191,7 +203,8 @@ fn vip_of_virtual_host(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
 
 /// The one address that a chain of the capturing listener asks for, if its routes know the host.
 fn vip_of_chain(cx: &Context<'_>, host: &str, port: u16, capture: &Accepting<'_>) -> Option<(IpAddr, String, Origin)> {
-    let with_port = format!("{host}:{port}");
+    let host_in_lower_case = host.to_lowercase();
+    let with_port = format!("{host_in_lower_case}:{port}");
     for (index, chain) in capture.listener.filter_chains.iter().enumerate() {
         let Some(asked) = &chain.filter_chain_match else { continue };
         if asked.destination_port.is_some_and(|wanted| wanted.value != u32::from(port)) {
@@ -204,8 +217,8 @@ fn vip_of_chain(cx: &Context<'_>, host: &str, port: u16, capture: &Accepting<'_>
         }
         let knows = |name: &String| {
             let Some((_, Ok(table))) = cx.proxy.route_table(name) else { return false };
-            let domains = table.virtual_hosts.iter().flat_map(|entry| &entry.domains);
-            domains.into_iter().any(|d| d.eq_ignore_ascii_case(host) || d.eq_ignore_ascii_case(&with_port))
+            let domains = cx.cache.domains(table);
+            domains.exact(&host_in_lower_case).or_else(|| domains.exact(&with_port)).is_some()
         };
         if let Some(route) = names_of(cx, chain).iter().find(|name| knows(name)) {
             let why = format!("the chain for this address has route {route}, of which {host} is a domain");
@@ -218,13 +231,13 @@ fn vip_of_chain(cx: &Context<'_>, host: &str, port: u16, capture: &Accepting<'_>
 /// The address of a listener of that port that leads to a cluster of the service.
 fn vip_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAddr, String, Origin)> {
     let namespace = namespace(cx);
-    for place in listener::places(cx) {
+    for place in listener::places(cx).on_port(port) {
         let address = place.addresses().find(|a| a.port() == port && !a.ip().is_unspecified());
         let Some((address, found)) = address.zip(place.accepting(cx)) else { continue };
         let chains = found.listener.filter_chains.iter().chain(&found.listener.default_filter_chain);
-        let leads = chains
-            .flat_map(|chain| names_of(cx, chain))
-            .find(|name| service_of(name).is_some_and(|fqdn| is_called(fqdn, host, namespace)));
+        let leads = chains.map(|chain| names_of(cx, chain)).find_map(|names| {
+            names.iter().find(|name| service_of(name).is_some_and(|fqdn| is_called(fqdn, host, namespace))).cloned()
+        });
         if let Some(name) = leads {
             let why = format!("listener {} has this address and leads to {name}", listener::display_name(&found));
             return Some((address.ip(), why, found.resource.origin()));
@@ -234,7 +247,11 @@ fn vip_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAddr, St
 }
 
 /// Clusters and route names that a chain's terminal filters hold.
-fn names_of(cx: &Context<'_>, chain: &FilterChain) -> Vec<String> {
+fn names_of(cx: &Context<'_>, chain: &FilterChain) -> Arc<[String]> {
+    cx.cache.names(chain, || find_names(cx, chain))
+}
+
+fn find_names(cx: &Context<'_>, chain: &FilterChain) -> Vec<String> {
     use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
     use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
     let mut names = Vec::new();
@@ -272,13 +289,46 @@ pub(crate) fn service_of(name: &str) -> Option<&str> {
     port.parse::<u16>().is_ok().then_some(host)
 }
 
+/// Load assignments by the first label of the services that they are of: every name that a service is called by starts
+/// with it.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// By the hash of the label, indices among the proxy's load assignments in ascending order.
+    by_label: HashMap<u64, Vec<usize>>,
+}
+
+impl Services {
+    fn of(assignments: &[Resource<ClusterLoadAssignment>]) -> Self {
+        let mut by_label: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (nth, resource) in assignments.iter().enumerate() {
+            if resource.state != State::Warming
+                && resource.name.starts_with("outbound")
+                && let Some(fqdn) = service_of(&resource.name)
+            {
+                by_label.entry(Self::key(fqdn)).or_default().push(nth);
+            }
+        }
+        Self { by_label }
+    }
+
+    fn key(name: &str) -> u64 {
+        xxh64(name.split('.').next().unwrap_or_default().to_ascii_lowercase().as_bytes(), 0)
+    }
+
+    /// Those that may be called by that name.
+    fn called(&self, host: &str) -> impl Iterator<Item = usize> {
+        self.by_label.get(&Self::key(host)).into_iter().flatten().copied()
+    }
+}
+
 /// A headless service: its endpoints are what its name resolves to.
 fn endpoint_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAddr, String, Origin)> {
     let namespace = namespace(cx);
     let wanted = format!("|{port}|");
-    for resource in cx.proxy.load_assignments().iter().filter(|r| r.state != State::Warming) {
-        let fits = resource.name.starts_with("outbound")
-            && resource.name.contains(&wanted)
+    let assignments = cx.proxy.load_assignments();
+    let services = cx.cache.services(|| Services::of(assignments));
+    for resource in services.called(host).filter_map(|nth| assignments.get(nth)) {
+        let fits = resource.name.contains(&wanted)
             && service_of(&resource.name).is_some_and(|fqdn| is_called(fqdn, host, namespace));
         if !fits {
             continue;
@@ -289,7 +339,7 @@ fn endpoint_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
             listener::tcp_address(endpoint.address.as_ref()?).filter(|a| a.port() == port)
         });
         // An address is the destination only if a listener takes it: else the service has a VIP that isn't shown.
-        let address = address.filter(|to| listener::places(cx).iter().any(|p| p.addresses().any(|a| a == *to)));
+        let address = address.filter(|to| listener::places(cx).have(*to));
         if let Some(to) = address {
             return Some((
                 to.ip(),
@@ -305,7 +355,7 @@ fn endpoint_of_cluster(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
 fn unused_address(cx: &Context<'_>, port: u16) -> IpAddr {
     (1..=254)
         .map(|last| IpAddr::from([198, 51, 100, last]))
-        .find(|ip| !listener::places(cx).iter().any(|p| p.addresses().any(|a| a == SocketAddr::new(*ip, port))))
+        .find(|ip| !listener::places(cx).have(SocketAddr::new(*ip, port)))
         .unwrap_or(IpAddr::from([198, 51, 100, 255]))
 }
 
@@ -367,11 +417,12 @@ fn to_bound_port(cx: &Context<'_>, request: &Request, host: &str, port: u16) -> 
 fn serves_port(cx: &Context<'_>, found: &Accepting<'_>, port: u16) -> Option<String> {
     let shown = listener::display_name(found);
     let suffix = format!(":{port}");
-    for name in found.listener.filter_chains.iter().flat_map(|chain| names_of(cx, chain)) {
+    let names: Vec<_> = found.listener.filter_chains.iter().map(|chain| names_of(cx, chain)).collect();
+    for name in names.iter().flat_map(|names| names.iter()) {
         if name.starts_with(&format!("https.{port}.")) {
             return Some(format!("{shown} serves it by its route {name}"));
         }
-        let Some((_, Ok(table))) = cx.proxy.route_table(&name) else { continue };
+        let Some((_, Ok(table))) = cx.proxy.route_table(name) else { continue };
         if let Some(entry) = table.virtual_hosts.iter().find(|entry| entry.name.ends_with(&suffix)) {
             return Some(format!("{shown} serves it: its route {name} has the virtual host {}", entry.name));
         }

@@ -66,8 +66,12 @@ pub(crate) fn choose<'a>(
         picked
     };
     let names = |index: usize| listener.filter_chains.get(index).map_or_else(String::new, |c| display_name(c, index));
-    let rejected: Vec<Rejected> =
-        rejected.into_iter().rev().take(3).map(|(index, because)| Rejected { name: names(index), because }).collect();
+    let rejected: Vec<Rejected> = rejected
+        .into_iter()
+        .rev()
+        .take(MOST_REJECTED)
+        .map(|(index, because)| Rejected { name: names(index), because })
+        .collect();
     let chosen = match picked {
         Some(index) => {
             listener.filter_chains.get(index).map(|chain| (chain, format!(".filter_chains[{index}]"), names(index)))
@@ -141,13 +145,16 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// As many rejected chains as an explanation lists: those that got the furthest.
+const MOST_REJECTED: usize = 3;
+
 struct Search<'a, 'w> {
     walk: &'w mut Walk,
     connection: &'a Connection,
     /// Whether server names are compared without regard to case.
     ignores_case: bool,
     left: Vec<Candidate<'a>>,
-    /// Chains that are out, in the order they went, with the criterion.
+    /// The last chains that went out on each level, in the order they went, with the criterion.
     rejected: Vec<(usize, String)>,
     /// What the chains that are left ask for and got, level by level.
     met: Vec<String>,
@@ -228,15 +235,21 @@ impl<'a> Search<'a, '_> {
         value: &str,
         wants: impl Fn(&Candidate<'a>) -> Option<String>,
     ) {
-        for candidate in &self.left {
-            if kept.iter().all(|k| k.index != candidate.index) {
+        // What is kept stands in the order of all.
+        let mut next_kept = kept.iter().rev().map(|kept| kept.index).peekable();
+        let gone = self.left.iter().rev().filter(|candidate| next_kept.next_if_eq(&candidate.index).is_none());
+        let mut last: Vec<(usize, String)> = gone
+            .take(MOST_REJECTED)
+            .map(|candidate| {
                 let why = match wants(candidate) {
                     Some(wanted) => format!("{criterion} {value} isn't its {wanted}"),
                     None => format!("another chain asks for {criterion} {value}"),
                 };
-                self.rejected.push((candidate.index, why));
-            }
-        }
+                (candidate.index, why)
+            })
+            .collect();
+        last.reverse();
+        self.rejected.append(&mut last);
         if let Some(wanted) = kept.first().and_then(&wants) {
             let among = if wanted == value { String::new() } else { format!(", one of {wanted}") };
             self.met.push(format!("{criterion} {value}{among}"));

@@ -31,7 +31,9 @@ use crate::proto::envoy::config::route::v3::route_action::ClusterNotFoundRespons
 use crate::proto::envoy::config::route::v3::virtual_host::TlsRequirementType;
 use crate::proto::envoy::config::route::v3::{RouteAction, VirtualHost};
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
-use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::CodecType;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    CodecType, RouteSpecifier,
+};
 
 /// Follows the connection's one request through the manager.
 pub(crate) fn serve(
@@ -59,8 +61,11 @@ pub(crate) fn serve(
         local_reply(walk, &stream, reply);
         return;
     }
-    // Scopes and virtual hosts are chosen by the headers as they are after the checks.
-    let located = route_config::locate(&hop.cx, walk, hcm, &origin, &stream);
+    // Scopes are chosen by the headers as they are after the checks.
+    let located = match hcm.route_specifier {
+        Some(RouteSpecifier::ScopedRoutes(_)) => route_config::locate(&hop.cx, walk, hcm, &origin, &stream),
+        _ => located,
+    };
     let table = match located {
         Located::Table(table) => table,
         Located::Unknown => {
@@ -261,7 +266,7 @@ fn select<'a>(hop: &Hop<'_>, walk: &mut Walk, table: &'a route_config::Table<'_>
     let mut selected = Selected { config: table.config(), vhost: None, route: None, weight: None, cluster: None };
     let host_text = table.host_for_matching(stream).unwrap_or_default();
     let Some((entry, domain)) = table.lookup(&hop.cx, stream) else {
-        let near = vhost::near(table.routes(), &host_text, None);
+        let near = hop.cx.cache.domains(table.routes()).near(table.routes(), &host_text);
         if table.config().vhds.is_some() {
             walk.missing(format!("virtual host of {host_text}: it may be loaded on demand (VHDS)"));
         }
@@ -549,7 +554,7 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
         tcp::http_result(walk, |walk| {
             network::enter_internal(&inner, walk, listener, next);
         });
-        if walk.outcome.status.is_none() {
+        if walk.outcome.status.is_none() && walk.outcome.disposition != Some(Disposition::InsufficientInfo) {
             let attempt = closed_by_next_hop(walk);
             let flag = upstream::flag_of_retries(&hop.cx, action, selected, &name, &stream.headers, attempt);
             walk.outcome.flags.extend(flag);

@@ -1,5 +1,6 @@
 //! Which listener handles a connection: the bound one that accepts it, or the one it is handed to (semantics §2.2).
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use rayon::prelude::*;
@@ -88,12 +89,50 @@ impl Place {
     }
 }
 
-/// The places of all listeners in force, in the order of the dump.
-pub(crate) fn places<'a>(cx: &Context<'a>) -> &'a [Place] {
-    cx.cache.places(|| {
-        let listeners = cx.proxy.listeners().par_iter().enumerate();
-        listeners.filter(|(_, r)| r.state.is_in_force()).filter_map(|(nth, r)| Place::of(nth, r)).collect()
-    })
+/// The places of all listeners in force.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// In the order of the dump.
+    all: Vec<Place>,
+    /// Indices of those that have an address of that port, in order.
+    by_port: HashMap<u16, Vec<usize>>,
+}
+
+impl Places {
+    fn of(listeners: &[Resource<Listener>]) -> Self {
+        let in_force = listeners.par_iter().enumerate().filter(|(_, resource)| resource.state.is_in_force());
+        let all: Vec<Place> = in_force.filter_map(|(nth, resource)| Place::of(nth, resource)).collect();
+        let mut by_port: HashMap<u16, Vec<usize>> = HashMap::new();
+        for (index, place) in all.iter().enumerate() {
+            for address in place.addresses() {
+                let indices = by_port.entry(address.port()).or_default();
+                if indices.last() != Some(&index) {
+                    indices.push(index);
+                }
+            }
+        }
+        Self { all, by_port }
+    }
+
+    /// In the order of the dump.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.all.iter()
+    }
+
+    /// Those with an address of that port, in the order of the dump.
+    pub(crate) fn on_port(&self, port: u16) -> impl Iterator<Item = &Place> {
+        self.by_port.get(&port).into_iter().flatten().filter_map(|index| self.all.get(*index))
+    }
+
+    /// Whether any has exactly that address.
+    pub(crate) fn have(&self, address: SocketAddr) -> bool {
+        self.on_port(address.port()).any(|place| place.addresses().any(|own| own == address))
+    }
+}
+
+/// Where listeners in force listen.
+pub(crate) fn places<'a>(cx: &Context<'a>) -> &'a Places {
+    cx.cache.places(|| Places::of(cx.proxy.listeners()))
 }
 
 /// The bound listener that the kernel gives a connection to.
@@ -142,7 +181,8 @@ fn nobody(cx: &Context<'_>, walk: &mut Walk, dialled: SocketAddr) {
         walk.end(Disposition::NotInForce);
         return;
     }
-    let unbound = places(cx).iter().find(|p| !p.is_bound && addresses.iter().any(|a| p.listens_on(*a)));
+    let unbound =
+        places(cx).on_port(dialled.port()).find(|p| !p.is_bound && addresses.iter().any(|a| p.listens_on(*a)));
     let rejected = unbound
         .map(|l| Rejected { name: l.name(cx), because: "bind_to_port is false: only a hand-off reaches it".to_owned() })
         .into_iter()
@@ -181,8 +221,9 @@ pub(crate) fn hand_off<'a>(
 
 /// The listener of an address: its own, else an IPv6 wildcard that takes IPv4, too.
 fn at<'a>(cx: &Context<'a>, address: SocketAddr, allowed: impl Fn(&Place) -> bool) -> Option<Accepting<'a>> {
-    let own = places(cx).iter().find(|p| allowed(p) && p.addresses().any(|a| a == address));
-    own.or_else(|| places(cx).iter().find(|p| allowed(p) && p.listens_on(address)))?.accepting(cx)
+    let on_port = || places(cx).on_port(address.port());
+    let own = on_port().find(|p| allowed(p) && p.addresses().any(|a| a == address));
+    own.or_else(|| on_port().find(|p| allowed(p) && p.listens_on(address)))?.accepting(cx)
 }
 
 /// An internal listener by name (semantics §2.2 step 4).
@@ -198,7 +239,7 @@ pub(crate) fn internal<'a>(cx: &Context<'a>, name: &str) -> Option<Accepting<'a>
 fn near_port(cx: &Context<'_>, to: SocketAddr, from: &Accepting<'_>) -> Vec<Rejected> {
     let own = display_name(from);
     places(cx)
-        .iter()
+        .on_port(to.port())
         .filter_map(|place| {
             let address = place.addresses().find(|a| a.port() == to.port())?;
             Some(Rejected { name: place.name(cx), because: format!("its address is {address}") })

@@ -78,7 +78,12 @@ pub(crate) fn connect(hop: &Hop<'_>, walk: &mut Walk, to: SocketAddr) {
 /// Follows a connection that another cluster of the same proxy opens to an internal listener by name; gives whether it
 /// stands until the first bytes are read.
 pub(crate) fn enter_internal(hop: &Hop<'_>, walk: &mut Walk, name: &str, from: Connection) -> bool {
-    let Some(found) = listener::internal(&hop.cx, name) else { return false };
+    let Some(found) = listener::internal(&hop.cx, name) else {
+        // That there is none was seen when the endpoint was chosen.
+        walk.missing(format!("internal listener {name}: it can't be read"));
+        walk.end(Disposition::InsufficientInfo);
+        return false;
+    };
     if hop.depth > MAX_HOPS {
         walk.end(Disposition::Loop);
         return false;

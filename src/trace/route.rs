@@ -277,8 +277,8 @@ fn takes_path(cx: &Context<'_>, walk: &mut Walk, criteria: &RouteMatch, path: &s
         Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
             starts(prefix) && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
         }
-        Some(PathSpecifier::SafeRegex(regex)) => match cx.cache.regex(&regex.regex) {
-            Ok(regex) => regex.is_match(path),
+        Some(PathSpecifier::SafeRegex(regex)) => match cx.cache.pattern(&regex.regex).is_match(path) {
+            Ok(matches) => matches,
             Err(error) => walk.assume_bool(&error),
         },
         Some(PathSpecifier::PathMatchPolicy(policy)) => {

@@ -1,6 +1,7 @@
 //! What the requests of a batch leave behind for those after them: tokens taken from local rate limits.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Tokens taken so far, by bucket; a range where requests could go several ways.
@@ -9,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     taken: Mutex<BTreeMap<String, Taken>>,
+    /// Whether any bucket was asked for.
+    is_used: AtomicBool,
 }
 
 /// Tokens taken from one bucket.
@@ -23,7 +26,13 @@ pub(crate) struct Taken {
 impl Session {
     /// What earlier requests took from a bucket.
     pub(crate) fn taken(&self, bucket: &str) -> Taken {
+        self.is_used.store(true, Ordering::Relaxed);
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).copied().unwrap_or_default()
+    }
+
+    /// Whether a request has asked for any bucket, so that its outcome may depend on those before it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
     }
 
     /// Keeps what one request took on each of its possible ways.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::assume::Assumptions;
 use super::cache::Cache;
 use super::context::Context;
@@ -38,11 +40,30 @@ impl<'a> Tracer<'a> {
         self
     }
 
+    /// Traces a batch of requests; the answers are in their order, and as if one request were traced after the other.
+    pub fn trace_all(&self, requests: &[Request]) -> Vec<Trace> {
+        // Only what takes tokens of rate limits depends on the requests before it; all else is traced in parallel.
+        let alone: Vec<Option<Trace>> = requests
+            .par_iter()
+            .map(|request| {
+                let session = Session::default();
+                let trace = self.trace_in(&session, request);
+                (!session.is_used()).then_some(trace)
+            })
+            .collect();
+        let each = requests.iter().zip(alone);
+        each.map(|(request, alone)| alone.unwrap_or_else(|| self.trace(request))).collect()
+    }
+
     /// Every outcome held possible for a request, and the way to each.
     ///
     /// A request without `connect` gets a destination derived from its authority and the proxy's configuration; the
     /// first step says how.
     pub fn trace(&self, request: &Request) -> Trace {
+        self.trace_in(&self.session, request)
+    }
+
+    fn trace_in(&self, session: &Session, request: &Request) -> Trace {
         let cx = Context { proxy: self.proxy, cache: &self.cache, assumptions: &self.assumptions };
         let derived = request.connect.is_none().then(|| destination::derive(&cx, request));
         let (request, steps, stands_for) = match derived {
@@ -57,7 +78,7 @@ impl<'a> Tracer<'a> {
                 walk.end(Disposition::InsufficientInfo);
                 return;
             };
-            let hop = Hop { cx, session: &self.session, bytes: Bytes::Client(&request), depth: 0 };
+            let hop = Hop { cx, session, bytes: Bytes::Client(&request), depth: 0 };
             network::connect(&hop, walk, to);
             version::name_flags(&cx, &mut walk.outcome.flags);
             if let Some(host) = &stands_for
@@ -72,7 +93,7 @@ impl<'a> Tracer<'a> {
             follow(walk);
             taken.push(std::mem::take(&mut walk.consumed));
         });
-        self.session.keep(&taken);
+        session.keep(&taken);
         let is_delivered = |branch: &Branch| branch.outcome.disposition.is_some_and(Disposition::is_delivered);
         let obstacles =
             if branches.iter().all(is_delivered) { Vec::new() } else { obstacles(&self.assumptions, follow) };

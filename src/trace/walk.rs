@@ -5,6 +5,7 @@
 //! [`Walk::assume`] (the input doesn't say) and goes on with the answer. [`explore`] replays the walk
 //! with every combination of answers, so no code has to carry sets around.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ pub(crate) struct Walk {
     pub(crate) obstacles: Vec<Step>,
     /// Tokens taken from the buckets of local rate limits, by bucket ([`Session`](super::session::Session)).
     pub(crate) consumed: BTreeMap<String, u64>,
+    /// What earlier walks left in the calls of [`Walk::recall`], in their order.
+    landmarks: Vec<Landmark>,
+    /// Calls of it so far.
+    recalled: usize,
 }
 
 /// What a filter that isn't followed does.
@@ -53,21 +58,91 @@ struct Taken {
     of: usize,
 }
 
+/// The state of a walk after something that took long, for walks that come the same way.
+#[derive(Debug, Clone)]
+struct Landmark {
+    /// Choices up to here.
+    taken: Vec<Taken>,
+    share: Option<f64>,
+    answers: BTreeMap<String, usize>,
+    unknown: BTreeSet<Unknown>,
+    assumed: BTreeSet<String>,
+    /// Steps added on the way.
+    steps: Vec<Step>,
+    result: Arc<dyn Any + Send + Sync>,
+}
+
+/// The relative shares of several ways, of which Envoy picks one at random.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shares {
+    /// Index and share of those that are ever taken.
+    open: Vec<(usize, f64)>,
+    total: f64,
+}
+
+impl Shares {
+    /// A share of zero or less is never taken; `None` if no way has a share.
+    pub(crate) fn of(weights: &[f64]) -> Option<Self> {
+        let open: Vec<(usize, f64)> = weights.iter().copied().enumerate().filter(|(_, w)| *w > 0.0).collect();
+        let total = open.iter().map(|(_, weight)| weight).sum();
+        (!open.is_empty()).then_some(Self { open, total })
+    }
+}
+
 impl Walk {
-    fn new(script: Vec<usize>, assumptions: &Arc<Assumptions>) -> Self {
-        Self { script, share: Some(1.0), assumptions: Arc::clone(assumptions), ..Self::default() }
+    fn new(script: Vec<usize>, landmarks: Vec<Landmark>, assumptions: &Arc<Assumptions>) -> Self {
+        Self { script, landmarks, share: Some(1.0), assumptions: Arc::clone(assumptions), ..Self::default() }
     }
 
     /// Chooses one of several ways that Envoy picks at random; `weights` are their relative shares, and a share of
     /// zero or less is never taken. `None` if no way has a share.
     pub(crate) fn pick(&mut self, weights: &[f64]) -> Option<usize> {
-        let open: Vec<usize> = weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(index, _)| index).collect();
-        let total: f64 = weights.iter().filter(|w| **w > 0.0).sum();
-        let nth = self.next(open.len())?;
-        let index = *open.get(nth)?;
-        let weight = weights.get(index).copied().unwrap_or_default();
-        self.share = self.share.map(|share| share * weight / total);
+        self.pick_share(&Shares::of(weights)?)
+    }
+
+    /// As [`Walk::pick`] by shares that are known already.
+    pub(crate) fn pick_share(&mut self, shares: &Shares) -> Option<usize> {
+        let nth = self.next(shares.open.len())?;
+        let (index, weight) = *shares.open.get(nth)?;
+        self.share = self.share.map(|share| share * weight / shares.total);
         Some(index)
+    }
+
+    /// Does what takes long, and differs between walks only by the choices before and in it: where an earlier walk made
+    /// the same ones, its result is taken. `work` may choose and add steps and reasons, but mustn't touch the outcome.
+    pub(crate) fn recall<T: Any + Send + Sync>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Arc<T> {
+        let nth = self.recalled;
+        self.recalled += 1;
+        if let Some(landmark) = self.landmarks.get(nth).filter(|landmark| self.comes_by(landmark))
+            && let Ok(result) = Arc::clone(&landmark.result).downcast::<T>()
+        {
+            self.taken.clone_from(&landmark.taken);
+            self.share = landmark.share;
+            self.answers.clone_from(&landmark.answers);
+            self.unknown.clone_from(&landmark.unknown);
+            self.assumed.clone_from(&landmark.assumed);
+            self.steps.extend(landmark.steps.iter().cloned());
+            return result;
+        }
+        let steps = self.steps.len();
+        let result = Arc::new(work(self));
+        self.landmarks.truncate(nth);
+        self.landmarks.push(Landmark {
+            taken: self.taken.clone(),
+            share: self.share,
+            answers: self.answers.clone(),
+            unknown: self.unknown.clone(),
+            assumed: self.assumed.clone(),
+            steps: self.steps.get(steps..).unwrap_or_default().to_vec(),
+            result: Arc::clone(&result) as Arc<dyn Any + Send + Sync>,
+        });
+        result
+    }
+
+    /// Whether this walk makes the choices that led to a landmark.
+    fn comes_by(&self, landmark: &Landmark) -> bool {
+        let ahead = self.script.iter().copied().chain(std::iter::repeat(0));
+        landmark.taken.iter().map(|taken| taken.picked).zip(ahead).all(|(there, here)| there == here)
     }
 
     /// The answer to something that the input doesn't say: the one that is assumed, else each in turn, recorded as
@@ -204,6 +279,7 @@ pub(crate) struct Explored {
 /// Runs `walk` with every combination of answers to what isn't assumed.
 pub(crate) fn explore(assumptions: &Arc<Assumptions>, mut walk: impl FnMut(&mut Walk)) -> Explored {
     let mut script = Vec::new();
+    let mut landmarks = Vec::new();
     let mut unknown = BTreeSet::new();
     let mut assumed = BTreeSet::new();
     let mut branches: Vec<Branch> = Vec::new();
@@ -213,8 +289,9 @@ pub(crate) fn explore(assumptions: &Arc<Assumptions>, mut walk: impl FnMut(&mut 
             unknown.insert(Unknown { what: format!("more than {MAX_WALKS} possible ways"), assume: Vec::new() });
             break;
         }
-        let mut one = Walk::new(script, assumptions);
+        let mut one = Walk::new(script, landmarks, assumptions);
         walk(&mut one);
+        landmarks = std::mem::take(&mut one.landmarks);
         unknown.append(&mut one.unknown);
         assumed.append(&mut one.assumed);
         match seen.get(&one.outcome).and_then(|index| branches.get_mut(*index)) {
@@ -267,6 +344,27 @@ mod tests {
         assert_eq!((explored.branches.len(), explored.unknown.len()), (1, 0));
         assert_eq!(explored.branches[0].outcome.cluster.as_deref(), Some("false"));
         assert_eq!(explored.assumed, ["weather=no"]);
+    }
+
+    #[test]
+    fn what_took_long_is_done_once_for_each_way_to_it() {
+        let mut done = 0;
+        let Explored { branches, .. } = explore(&Arc::default(), |walk| {
+            let before = walk.pick(&[1.0, 1.0]).unwrap();
+            let shares = walk.recall(|walk| {
+                done += 1;
+                (walk.pick(&[3.0, 1.0]).unwrap(), Shares::of(&[1.0; 5]).unwrap())
+            });
+            let after = walk.pick_share(&shares.1).unwrap();
+            walk.outcome.cluster = Some(format!("{before}{}{after}", shares.0));
+        });
+        assert_eq!((branches.len(), done), (20, 4));
+        let share_of = |name: &str| {
+            let branch = branches.iter().find(|branch| branch.outcome.cluster.as_deref() == Some(name));
+            branch.unwrap().share.unwrap()
+        };
+        assert!((share_of("104") - 0.075).abs() < 1e-9);
+        assert!((share_of("012") - 0.025).abs() < 1e-9);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const MAX_DEPTH: u32 = 8;
 ///
 /// The identity is that of the tunnel's client; what is inside is plain text then.
 pub(crate) fn derive(cx: &Context<'_>, request: &Request, host: &str, port: u16) -> Option<Derived> {
-    let takes = |port: u16| listener::places(cx).iter().any(|p| p.is_bound && p.addresses().any(|a| a.port() == port));
+    let takes = |port: u16| listener::places(cx).on_port(port).any(|place| place.is_bound);
     if takes(port) || !takes(TUNNEL_PORT) {
         return None;
     }

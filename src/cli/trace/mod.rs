@@ -7,8 +7,10 @@ mod url;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
+
+use rayon::prelude::*;
 
 use super::error::CliError;
 use super::format::Format;
@@ -16,7 +18,7 @@ use super::ui::Ui;
 use super::{Verdict, input};
 use crate::render;
 use crate::render::TraceAnswer;
-use crate::trace::{Assumptions, ClientTls, Direction, Protocol, Request, Tracer};
+use crate::trace::{Assumptions, ClientTls, Direction, Protocol, Request, Trace, Tracer};
 use url::Target;
 
 /// Follow a request through a proxy's configuration: where does it go, and why?
@@ -117,68 +119,57 @@ pub(super) fn run(ui: &mut Ui, args: &TraceArgs) -> Result<Verdict, CliError> {
     input::warn(ui, &proxy);
     let tracer = Tracer::new(&proxy).assuming(args.assumptions()?);
     let answer = TraceAnswer::new(&request, &tracer.trace(&request));
-    print(ui, args.output, &answer)?;
+    ui.answer(&written(args.output, &answer)?)?;
     warn_unused(ui, args, &answer.assumed.iter().cloned().collect());
     Ok(if answer.is_delivered() { Verdict::Clean } else { Verdict::Found })
 }
 
-fn print(ui: &mut Ui, format: Format, answer: &TraceAnswer) -> Result<(), CliError> {
-    let text = match format {
+fn written(format: Format, answer: &TraceAnswer) -> Result<String, CliError> {
+    Ok(match format {
         Format::Json => format!("{}\n", render::pretty(answer, 2)?),
         Format::Yaml => render::yaml(answer)?,
         Format::Jsonl => format!("{}\n", render::compact(answer)?),
         _ => render::trace(answer),
-    };
-    ui.answer(&text)
+    })
 }
+
+/// Most requests that are traced at once.
+const CHUNK: usize = 1024;
 
 /// Traces requests in the order of the file: what an earlier one used up (tokens of a rate limit), a later one lacks.
 fn batch(ui: &mut Ui, args: &TraceArgs, file: &str) -> Result<Verdict, CliError> {
-    let requests = open(file)?;
+    let mut requests = open(file)?;
     let proxy = input::load(&args.input)?;
     input::warn_but_of(ui, &proxy, Some(file));
     let tracer = Tracer::new(&proxy).assuming(args.assumptions()?);
     let mut assumed = BTreeSet::new();
     let mut verdict = Verdict::Clean;
-    for (nth, line) in requests.lines().enumerate() {
-        let place = format!("{file}:{}", nth + 1);
-        let line = line.map_err(|error| CliError::input(format!("{place}: can't be read")).caused_by(error))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = match exchange::parse(&line) {
-            Ok((mut request, unknown)) => {
-                if request.id.is_empty() {
-                    request.id = format!("line {}", nth + 1);
-                }
-                if !unknown.is_empty() {
-                    ui.warn(&format!("{place}: not known and not used: {}", unknown.join(", ")));
-                }
-                let trace = tracer.trace(&request);
-                if args.output == Format::Jsonl {
-                    TraceAnswer::exchange(&trace)
-                } else {
-                    TraceAnswer::new(&request, &trace)
-                }
+    let mut before = 0;
+    loop {
+        let (lines, error) = read_lines(&mut requests);
+        let answers = answers(&tracer, args.output, file, before, &lines);
+        for (nth, answer) in answers.into_iter().enumerate() {
+            let Some(answer) = answer else { continue };
+            answer.warnings.iter().for_each(|warning| ui.warn(warning));
+            verdict = match (verdict, answer.verdict) {
+                (Verdict::Unreadable, _) | (_, Verdict::Unreadable) => Verdict::Unreadable,
+                (Verdict::Clean, verdict) | (verdict, _) => verdict,
+            };
+            if args.output != Format::Jsonl && before + nth > 0 {
+                ui.answer(if args.output == Format::Yaml { "---\n" } else { "\n" })?;
             }
-            Err(malformed) => {
-                ui.warn(&format!("{place}: no request: {}", malformed.reason));
-                verdict = Verdict::Unreadable;
-                let id = malformed.id.unwrap_or_else(|| format!("line {}", nth + 1));
-                TraceAnswer::error(id, format!("{place}: {}", malformed.reason))
-            }
-        };
-        if verdict == Verdict::Clean && !answer.is_delivered() {
-            verdict = Verdict::Found;
+            ui.answer(&answer.text?)?;
+            assumed.extend(answer.assumed);
         }
-        if args.output != Format::Jsonl && nth > 0 {
-            ui.answer(if args.output == Format::Yaml { "---\n" } else { "\n" })?;
+        before += lines.len();
+        if let Some(error) = error {
+            return Err(CliError::input(format!("{file}:{}: can't be read", before + 1)).caused_by(error));
         }
-        print(ui, args.output, &answer)?;
-        assumed.extend(answer.assumed);
+        if lines.is_empty() {
+            warn_unused(ui, args, &assumed);
+            return Ok(verdict);
+        }
     }
-    warn_unused(ui, args, &assumed);
-    Ok(verdict)
 }
 
 /// An assumption that nothing on the way asked for may be a slip.
@@ -190,16 +181,85 @@ fn warn_unused(ui: &mut Ui, args: &TraceArgs, assumed: &BTreeSet<String>) {
     }
 }
 
-fn open(file: &str) -> Result<Box<dyn BufRead>, CliError> {
+/// The answer to one line of the file.
+struct Answered {
+    text: Result<String, CliError>,
+    warnings: Vec<String>,
+    verdict: Verdict,
+    assumed: Vec<String>,
+}
+
+/// Reads the next lines, and what ends them if it isn't the end: as many as have arrived, so that who asks line by line
+/// is answered line by line.
+fn read_lines(requests: &mut BufReader<Box<dyn Read + Send>>) -> (Vec<String>, Option<io::Error>) {
+    let mut lines = Vec::new();
+    while lines.is_empty() || (lines.len() < CHUNK && requests.buffer().contains(&b'\n')) {
+        let mut line = String::new();
+        match requests.read_line(&mut line) {
+            Ok(0) => break,
+            Ok(_) => lines.push(line),
+            Err(error) => return (lines, Some(error)),
+        }
+    }
+    (lines, None)
+}
+
+/// Answers some lines of a file, of which `before` came before them; none to an empty one.
+fn answers(tracer: &Tracer<'_>, format: Format, file: &str, before: usize, lines: &[String]) -> Vec<Option<Answered>> {
+    let parse = |(nth, line): (usize, &String)| {
+        (!line.trim().is_empty()).then(|| {
+            exchange::parse(line.trim_end_matches(['\n', '\r'])).map(|(mut request, unknown)| {
+                if request.id.is_empty() {
+                    request.id = format!("line {}", before + nth + 1);
+                }
+                (request, unknown)
+            })
+        })
+    };
+    let parsed: Vec<_> = lines.par_iter().enumerate().map(parse).collect();
+    let requests: Vec<Request> =
+        parsed.iter().flatten().filter_map(|parsed| Some(parsed.as_ref().ok()?.0.clone())).collect();
+    let mut traces = tracer.trace_all(&requests).into_iter();
+    let traces: Vec<Option<Trace>> =
+        parsed.iter().map(|parsed| if matches!(parsed, Some(Ok(_))) { traces.next() } else { None }).collect();
+    let each = parsed.into_par_iter().zip(traces).enumerate();
+    let answers = each.map(|(nth, (parsed, trace))| {
+        let place = format!("{file}:{}", before + nth + 1);
+        let mut warnings = Vec::new();
+        let mut verdict = Verdict::Clean;
+        let answer = match parsed? {
+            Ok((request, unknown)) => {
+                if !unknown.is_empty() {
+                    warnings.push(format!("{place}: not known and not used: {}", unknown.join(", ")));
+                }
+                let trace = trace?;
+                if format == Format::Jsonl { TraceAnswer::exchange(&trace) } else { TraceAnswer::new(&request, &trace) }
+            }
+            Err(malformed) => {
+                warnings.push(format!("{place}: no request: {}", malformed.reason));
+                verdict = Verdict::Unreadable;
+                let id = malformed.id.unwrap_or_else(|| format!("line {}", before + nth + 1));
+                TraceAnswer::error(id, format!("{place}: {}", malformed.reason))
+            }
+        };
+        if verdict == Verdict::Clean && !answer.is_delivered() {
+            verdict = Verdict::Found;
+        }
+        Some(Answered { text: written(format, &answer), warnings, verdict, assumed: answer.assumed })
+    });
+    answers.collect()
+}
+
+fn open(file: &str) -> Result<BufReader<Box<dyn Read + Send>>, CliError> {
     if file == "-" {
         #[expect(clippy::disallowed_methods, reason = "requests may come from standard input")]
         let stdin = io::stdin();
-        return Ok(Box::new(stdin.lock()));
+        return Ok(BufReader::new(Box::new(stdin)));
     }
     #[expect(clippy::disallowed_methods, reason = "requests come from a file of the user's")]
     let opened = File::open(file);
     let opened = opened.map_err(|error| CliError::input(format!("{file}: can't be read")).caused_by(error))?;
-    Ok(Box::new(BufReader::new(opened)))
+    Ok(BufReader::with_capacity(1 << 18, Box::new(opened)))
 }
 
 impl TraceArgs {

@@ -1,22 +1,22 @@
 //! Aggregate clusters: the priorities of several clusters one after the other.
 
-use super::balance::Pick;
+use super::balance::Picks;
 use super::discovery::{self, Discovery, Hosts};
 use super::hosts::Priority;
 use super::priority::{Availability, Loads, settled};
-use super::{Balance, Failure, Host, balance, policy, step, unresolved};
+use super::{Balance, Failure, Ways, balance, policy, unresolved, ways_to};
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::trace::context::Context;
 use crate::trace::walk::Walk;
 
-/// Chooses a priority among those of all members that are in force, then a host as that member would.
-pub(super) fn choose(
+/// Chooses a priority among those of all members that are in force, then hosts as that member would.
+pub(super) fn ways(
     cx: &Context<'_>,
     walk: &mut Walk,
     cluster: &Cluster,
     members: &[String],
     input: &Balance<'_>,
-) -> Result<Host, Failure> {
+) -> Result<Ways, Failure> {
     let mut sets: Vec<(&Cluster, Vec<Priority<'_>>)> = Vec::new();
     for name in members {
         // A cluster that isn't there, or is still warming, is left out.
@@ -31,7 +31,7 @@ pub(super) fn choose(
                 Hosts::Known(set) => sets.push((member, set)),
                 Hosts::HealthUnknown(_, reason) | Hosts::Unresolved(_, reason) => {
                     walk.missing(reason.clone());
-                    return Ok(unresolved(cx, walk, member, "", &reason));
+                    return Ok(Ways::only(unresolved(cx, member, "", &reason)));
                 }
             },
         }
@@ -61,11 +61,11 @@ pub(super) fn choose(
     let Some(((member, set), priority)) = place else {
         return Err(Failure::no_healthy_upstream(format!("aggregate cluster {} has no priority", cluster.name)));
     };
-    let pick = balance(cx, walk, member, set, input, Some((priority, availability)))?;
-    let Some(pick) = pick else {
+    let picks = balance(cx, walk, member, set, input, Some((priority, availability)))?;
+    let Some(picks) = picks else {
         let why = format!("cluster {}, priority {priority}, has no usable endpoint", member.name);
         return Err(Failure::no_healthy_upstream(why));
     };
-    let pick = Pick { why: format!("from cluster {}: {}", member.name, pick.why), ..pick };
-    Ok(step(cx, walk, member, &pick))
+    let why = picks.why.after(&format!("from cluster {}", member.name));
+    Ok(ways_to(cx, member, &Picks { why, ..picks }))
 }

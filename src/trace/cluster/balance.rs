@@ -1,19 +1,97 @@
 //! Which host of a set a request may reach: priority, then locality, then host.
 
-use super::hash::{RequestHash, Weighted};
+use super::hash::{RequestHash, Tables, Weighted};
 use super::hosts::{Group, Health, Member, Priority};
 use super::policy::{Hashing, LocalityMode, Picker, Policy};
 use super::priority::{Availability, Loads, settled};
 use super::zone::{self, Zone};
-use crate::trace::walk::Walk;
+use crate::trace::walk::{Shares, Walk};
 
-/// A host that was chosen.
+/// The hosts that a request may reach.
 #[derive(Debug, Clone)]
-pub(super) struct Pick<'a> {
-    pub(super) host: Member<'a>,
-    pub(super) why: String,
+pub(super) struct Picks<'a> {
+    /// At least one.
+    pub(super) hosts: Vec<Member<'a>>,
+    pub(super) how: How,
+    pub(super) why: Why,
     /// Hosts that were not to be chosen, with the reason.
     pub(super) passed_over: Vec<(Member<'a>, String)>,
+}
+
+/// How one of several is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum How {
+    /// There is only one.
+    Only,
+    /// Envoy picks at random.
+    Random(Shares),
+    /// The input doesn't say: the reason.
+    Assumed(String),
+    /// Envoy itself is undecided: a key for the question.
+    Undecided(String),
+}
+
+impl How {
+    /// The index of one of `of`.
+    pub(super) fn pick(&self, walk: &mut Walk, of: usize) -> usize {
+        match self {
+            Self::Only => 0,
+            Self::Random(shares) => walk.pick_share(shares).unwrap_or_default(),
+            Self::Assumed(reason) => walk.assume(reason, of),
+            Self::Undecided(key) => walk.undecided(key, of),
+        }
+    }
+}
+
+/// Why one of the hosts is chosen, in words.
+#[derive(Debug, Clone)]
+pub(super) struct Why {
+    /// What comes before: the subset, the member of an aggregate.
+    before: String,
+    reason: Reason,
+}
+
+#[derive(Debug, Clone)]
+enum Reason {
+    /// The same for all.
+    Text(String),
+    /// Several usable endpoints.
+    Balanced { count: usize, panics: bool, priority: String, after: String },
+}
+
+impl Why {
+    pub(super) fn text(text: String) -> Self {
+        Self { before: String::new(), reason: Reason::Text(text) }
+    }
+
+    /// The same with something said before.
+    pub(super) fn after(mut self, what: &str) -> Self {
+        self.before = format!("{what}: {}", self.before);
+        self
+    }
+
+    /// The words for one host.
+    pub(super) fn of(&self, host: &Member<'_>) -> String {
+        let before = &self.before;
+        match &self.reason {
+            Reason::Text(text) => format!("{before}{text}"),
+            Reason::Balanced { count, panics, priority, after } => {
+                let kind = match host.health {
+                    _ if *panics => "",
+                    Health::Healthy => "healthy ",
+                    Health::Degraded => "degraded ",
+                    Health::Unhealthy => "",
+                };
+                let of = match count {
+                    1 => format!("the only {kind}endpoint"),
+                    many => format!("1 of {many} {kind}endpoints"),
+                };
+                let locality = Some(host.locality_name()).filter(|name| !name.is_empty());
+                let locality = locality.map(|name| format!(", locality {name}")).unwrap_or_default();
+                format!("{before}{of}{priority}{locality}{after}")
+            }
+        }
+    }
 }
 
 /// What a choice depends on besides the hosts.
@@ -25,20 +103,22 @@ pub(super) struct Chooser<'a> {
     pub(super) local: Option<Vec<Priority<'a>>>,
     /// The priority that an aggregate cluster has chosen.
     pub(super) forced: Option<(usize, Availability)>,
+    /// Rings and tables of earlier requests.
+    pub(super) tables: &'a Tables,
     /// A name for the set, so that its open questions are told apart.
     pub(super) name: &'a str,
 }
 
 impl Chooser<'_> {
-    /// Chooses a host; `None` is Envoy's "no healthy upstream".
-    pub(super) fn choose<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
+    /// Chooses hosts; `None` is Envoy's "no healthy upstream".
+    pub(super) fn choose<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Picks<'h>> {
         let threshold = self.policy.panic_threshold;
         // What matters is which hosts may be chosen: all with a share, or those of the priority that is already known.
         let (set, loads) = settled(walk, set, threshold, self.name, |loads| self.reach(loads));
         let set = set.as_ref();
         match &self.policy.picker {
             Picker::RingHash(_, hashing) | Picker::Maglev(_, hashing) => self.by_hash(walk, set, &loads, hashing),
-            Picker::Unknown(_) | Picker::ClusterProvided => self.any(walk, set),
+            Picker::Unknown(_) | Picker::ClusterProvided => self.any(set),
             _ => self.by_weight(walk, set, &loads),
         }
     }
@@ -59,15 +139,19 @@ impl Chooser<'_> {
     }
 
     /// Nothing is known of how a host is chosen.
-    fn any<'h>(&self, walk: &mut Walk, set: &[Priority<'h>]) -> Option<Pick<'h>> {
+    fn any<'h>(&self, set: &[Priority<'h>]) -> Option<Picks<'h>> {
         let hosts: Vec<Member<'h>> = set.iter().flat_map(|priority| priority.members.iter().copied()).collect();
         let reason = format!("how cluster {} chooses a host: {}", self.name, self.policy.picker.name());
-        let nth = if hosts.len() > 1 { walk.assume(&reason, hosts.len()) } else { 0 };
         let why = format!("one of {} hosts; {} isn't known here", hosts.len(), self.policy.picker.name());
-        Some(Pick { host: *hosts.get(nth)?, why, passed_over: Vec::new() })
+        let how = match hosts.len() {
+            0 => return None,
+            1 => How::Only,
+            _ => How::Assumed(reason),
+        };
+        Some(Picks { hosts, how, why: Why::text(why), passed_over: Vec::new() })
     }
 
-    fn by_weight<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads) -> Option<Pick<'h>> {
+    fn by_weight<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads) -> Option<Picks<'h>> {
         let (nth, availability) = self.priority(walk, loads)?;
         let priority = set.get(nth)?;
         let panics = loads.panic.get(nth).copied().unwrap_or_default();
@@ -111,8 +195,8 @@ impl Chooser<'_> {
             .filter_map(|nth| priority.members.get(*nth))
             .map(|member| if self.policy.picker == Picker::Random { 1.0 } else { member.weight as f64 })
             .collect();
-        let chosen = *members.get(walk.pick(&weights)?)?;
-        self.explain(set, nth, chosen, &members, panics, &place)
+        let how = How::Random(Shares::of(&weights)?);
+        self.explain(set, nth, &members, (&members, how), panics, &place)
     }
 
     /// The priority, by its share of the load.
@@ -129,7 +213,13 @@ impl Chooser<'_> {
     }
 
     /// Consistent hashing looks for the priority by the same hash, and never uses degraded hosts on purpose.
-    fn by_hash<'h>(&self, walk: &mut Walk, set: &[Priority<'h>], loads: &Loads, hashing: &Hashing) -> Option<Pick<'h>> {
+    fn by_hash<'h>(
+        &self,
+        walk: &mut Walk,
+        set: &[Priority<'h>],
+        loads: &Loads,
+        hashing: &Hashing,
+    ) -> Option<Picks<'h>> {
         let nth = match &self.hash {
             RequestHash::Known(hash) => by_percent(loads, *hash)?,
             RequestHash::Random | RequestHash::Unknown(_) => {
@@ -148,26 +238,27 @@ impl Chooser<'_> {
             .filter_map(|(member, share)| Some((priority.members.get(*member)?, share)))
             .map(|(member, share)| Weighted { key: hash_key(member, hashing.use_hostname), share: *share })
             .collect();
-        let (chosen, place) = match &self.hash {
+        let all: Vec<usize> = (0..members.len()).collect();
+        let (chosen, how, place) = match &self.hash {
             RequestHash::Known(hash) => {
                 let candidates = match &self.policy.picker {
-                    Picker::RingHash(ring, _) => ring.choose(&on_ring, *hash, self.is_ordered(priority)),
-                    Picker::Maglev(table, _) => table.choose(&on_ring, *hash),
+                    Picker::RingHash(ring, _) => ring.choose(self.tables, &on_ring, *hash, self.is_ordered(priority)),
+                    Picker::Maglev(table, _) => table.choose(self.tables, &on_ring, *hash),
                     _ => Vec::new(),
                 };
                 let key = format!("order of the hosts on the ring of cluster {}", self.name);
-                let nth = if candidates.len() > 1 { walk.undecided(&key, candidates.len()) } else { 0 };
-                (*candidates.get(nth)?, format!("hash {hash:016x}"))
+                let how = if candidates.len() > 1 { How::Undecided(key) } else { How::Only };
+                (candidates, how, format!("hash {hash:016x}"))
             }
             RequestHash::Random => {
                 let weights: Vec<f64> = on_ring.iter().map(|host| host.share).collect();
-                (walk.pick(&weights)?, "the request has nothing to hash".to_owned())
+                (all, How::Random(Shares::of(&weights)?), "the request has nothing to hash".to_owned())
             }
-            RequestHash::Unknown(reason) if on_ring.len() > 1 => (walk.assume(reason, on_ring.len()), reason.clone()),
-            RequestHash::Unknown(_) => (0, String::new()),
+            RequestHash::Unknown(reason) if on_ring.len() > 1 => (all, How::Assumed(reason.clone()), reason.clone()),
+            RequestHash::Unknown(_) => (all, How::Only, String::new()),
         };
-        let chosen = *members.get(chosen)?;
-        self.explain(set, nth, chosen, &members, panics, &place)
+        let chosen: Vec<usize> = chosen.iter().filter_map(|nth| members.get(*nth).copied()).collect();
+        self.explain(set, nth, &members, (&chosen, how), panics, &place)
     }
 
     /// Whether the order in which Envoy puts the hosts of a priority on a ring is known.
@@ -197,48 +288,37 @@ impl Chooser<'_> {
             .collect()
     }
 
+    /// `members` are the hosts to choose from, `chosen` those that it may be; both by index in their priority.
     fn explain<'h>(
         &self,
         set: &[Priority<'h>],
         nth: usize,
-        chosen: usize,
         members: &[usize],
+        (chosen, how): (&[usize], How),
         panics: bool,
         place: &str,
-    ) -> Option<Pick<'h>> {
+    ) -> Option<Picks<'h>> {
         let of_priority = set.get(nth)?.members.as_slice();
-        let host = *of_priority.get(chosen)?;
+        let hosts: Vec<Member<'h>> = chosen.iter().filter_map(|chosen| of_priority.get(*chosen).copied()).collect();
+        if hosts.is_empty() {
+            return None;
+        }
         let unhealthy = of_priority.iter().filter(|member| member.health == Health::Unhealthy).count();
-        let kind = match host.health {
-            _ if panics => "",
-            Health::Healthy => "healthy ",
-            Health::Degraded => "degraded ",
-            Health::Unhealthy => "",
-        };
-        let mut why = match members.len() {
-            1 => format!("the only {kind}endpoint"),
-            many => format!("1 of {many} {kind}endpoints"),
-        };
-        if set.len() > 1 {
-            why.push_str(&format!(" in priority {nth}"));
-        }
-        let locality = host.locality_name();
-        if !locality.is_empty() {
-            why.push_str(&format!(", locality {locality}"));
-        }
+        let priority = if set.len() > 1 { format!(" in priority {nth}") } else { String::new() };
+        let mut after = String::new();
         if !place.is_empty() {
-            why.push_str(&format!(", {place}"));
+            after.push_str(&format!(", {place}"));
         }
         if members.len() > 1 {
-            why.push_str(&format!(", by {}", self.policy.picker.name()));
+            after.push_str(&format!(", by {}", self.policy.picker.name()));
         }
         if panics {
-            why.push_str(&format!(
+            after.push_str(&format!(
                 "; fewer than {} % are healthy, so unhealthy ones are used too (panic)",
                 self.policy.panic_threshold
             ));
         } else if unhealthy > 0 {
-            why.push_str(&format!("; {unhealthy} unhealthy"));
+            after.push_str(&format!("; {unhealthy} unhealthy"));
         }
         let mut is_candidate = vec![false; of_priority.len()];
         for member in members {
@@ -259,7 +339,8 @@ impl Chooser<'_> {
             (*member, because)
         });
         let passed_over = passed_over.collect();
-        Some(Pick { host, why, passed_over })
+        let reason = Reason::Balanced { count: members.len(), panics, priority, after };
+        Some(Picks { hosts, how, why: Why { before: String::new(), reason }, passed_over })
     }
 }
 

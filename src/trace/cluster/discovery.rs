@@ -5,7 +5,7 @@ use std::fmt;
 use super::address::name_of;
 use super::hosts::{Priority, Surroundings, Written, of_assignment, of_cluster_status};
 use super::{HostAddress, hosts};
-use crate::dump::type_of;
+use crate::dump::{Resource, type_of};
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use crate::proto::envoy::config::core::v3::HealthStatus;
@@ -124,11 +124,21 @@ pub(super) fn assignment<'a>(cx: &Context<'a>, cluster: &'a Cluster) -> Option<(
 fn dumped_assignment<'a>(cx: &Context<'a>, cluster: &Cluster) -> Option<&'a ClusterLoadAssignment> {
     let name = assignment_name(cluster);
     let found = cx.proxy.load_assignment(name)?;
-    let same_name: Vec<_> = cx.proxy.load_assignments().iter().filter(|other| other.name == name).collect();
-    if same_name.len() < 2 {
+    if cx.proxy.count_load_assignments(name) < 2 {
         return found.get().ok();
     }
-    // Several clusters use this name: Envoy lists assignments in the order of the clusters' own names.
+    let nth = cx.cache.assignment(cluster, || one_of_several(cx, cluster, name, found))?;
+    cx.proxy.load_assignments().get(nth)?.get().ok()
+}
+
+/// Which of the load assignments of one name is that of a cluster: Envoy lists them in the order of the clusters' own
+/// names. `found` is the one in force where that doesn't help.
+fn one_of_several(
+    cx: &Context<'_>,
+    cluster: &Cluster,
+    name: &str,
+    found: &Resource<ClusterLoadAssignment>,
+) -> Option<usize> {
     let state = cx.proxy.cluster(&cluster.name)?.state;
     let mut users: Vec<&str> = cx
         .proxy
@@ -138,11 +148,11 @@ fn dumped_assignment<'a>(cx: &Context<'a>, cluster: &Cluster) -> Option<&'a Clus
         .map(|other| other.name.as_str())
         .collect();
     users.sort_unstable();
-    let of_state: Vec<_> = same_name.into_iter().filter(|assignment| assignment.state == state).collect();
+    let all = || cx.proxy.load_assignments().iter();
+    let of_state: Vec<_> = all().enumerate().filter(|(_, other)| other.name == name && other.state == state).collect();
     let nth = users.iter().position(|user| *user == cluster.name)?;
-    let is_paired = users.len() == of_state.len();
-    let resource = of_state.get(nth).filter(|_| is_paired).copied().unwrap_or(found);
-    resource.get().ok()
+    let paired = of_state.get(nth).filter(|_| users.len() == of_state.len());
+    paired.map(|(nth, _)| *nth).or_else(|| all().position(|other| std::ptr::eq(other, found)))
 }
 
 /// The hosts of a cluster that holds some itself.

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{Balance, Failure, Host, HostAddress, discovery, hosts, socket_step, step, transport_socket, unresolved};
+use super::{
+    Balance, Failure, Host, HostAddress, Way, discovery, hosts, socket_step, transport_socket, unresolved, way_to,
+};
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DnsLookupFamily};
 use crate::proto::envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
@@ -12,12 +14,7 @@ use crate::trace::outcome::Step;
 use crate::trace::walk::Walk;
 
 /// The host that a request names: its authority, else the server name of its connection.
-pub(super) fn choose(
-    cx: &Context<'_>,
-    walk: &mut Walk,
-    cluster: &Cluster,
-    input: &Balance<'_>,
-) -> Result<Host, Failure> {
+pub(super) fn way(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<'_>) -> Result<Way, Failure> {
     let filter_state = |key: &str| match input.stream {
         Some(stream) => stream.filter_state(key),
         None => input.connection.filter_state.get(key).map(String::as_str),
@@ -39,15 +36,16 @@ pub(super) fn choose(
         && !asks_for_ipv6(cx, cluster)
     {
         let address = SocketAddr::new(ip.into(), port);
-        walk.step(Step::new("endpoint", address.to_string(), "the address that the request names"));
-        socket_step(walk, &socket);
-        return Ok(Host {
+        let endpoint = Step::new("endpoint", address.to_string(), "the address that the request names");
+        let steps = vec![endpoint, socket_step(&socket)];
+        let host = Host {
             address: HostAddress::Ip(address),
             hostname: host.to_owned(),
             cluster: cluster.name.clone(),
             transport_socket: socket,
             is_original_destination: false,
-        });
+        };
+        return Ok(Way { host, steps });
     }
     // A name that was resolved before stands among the hosts.
     let around = &hosts::Surroundings::of(cx);
@@ -68,10 +66,10 @@ pub(super) fn choose(
                 ..Failure::no_healthy_upstream(format!("{name} can't be resolved"))
             });
         }
-        return Ok(unresolved(cx, walk, cluster, &name, &reason));
+        return Ok(unresolved(cx, cluster, &name, &reason));
     };
     let why = "the host that the request names, as it was resolved when the dump was taken".to_owned();
-    Ok(step(cx, walk, cluster, &super::Pick { host: *member, why, passed_over: Vec::new() }))
+    Ok(way_to(cx, cluster, member, why, Vec::new()))
 }
 
 /// Whether names are resolved to IPv6 addresses only.

@@ -1,5 +1,8 @@
 //! Consistent hashing: the hash of a request, the ring and Maglev's table.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use regex::Regex;
 use xxhash_rust::xxh64::xxh64;
 
@@ -120,6 +123,38 @@ pub(super) struct Weighted {
     pub(super) share: f64,
 }
 
+/// Rings and tables that were built for earlier requests.
+#[derive(Default)]
+pub(in crate::trace) struct Tables {
+    rings: Built<(u64, usize, bool)>,
+    maglev: Built<usize>,
+}
+
+/// What was built, by all that it was built of.
+struct Built<T>(RwLock<HashMap<Vec<u8>, Arc<[T]>>>);
+
+impl<T> Default for Built<T> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<T> Built<T> {
+    fn get(&self, kind: &str, hosts: &[Weighted], build: impl FnOnce() -> Vec<T>) -> Arc<[T]> {
+        let mut key = kind.as_bytes().to_vec();
+        for host in hosts {
+            key.extend_from_slice(&(host.key.len() as u64).to_le_bytes());
+            key.extend_from_slice(host.key.as_bytes());
+            key.extend_from_slice(&host.share.to_le_bytes());
+        }
+        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(known);
+        }
+        let built: Arc<[T]> = build().into();
+        Arc::clone(self.0.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(built))
+    }
+}
+
 /// A ketama ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ring {
@@ -145,13 +180,33 @@ impl Ring {
 
     /// Indices of the hosts that the hash may lead to. Several are possible where hosts share a place on the ring, or
     /// where rounding decides how many places a host has, and the hosts aren't in Envoy's order.
-    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64, is_ordered: bool) -> Vec<usize> {
+    pub(super) fn choose(&self, tables: &Tables, hosts: &[Weighted], hash: u64, is_ordered: bool) -> Vec<usize> {
+        let kind = format!("ring {} {} {} {is_ordered}", self.min_size, self.max_size, self.murmur);
+        let ring = tables.rings.get(&kind, hosts, || self.places(hosts, is_ordered));
+        let start = ring.partition_point(|(at, ..)| *at < hash);
+        let mut chosen = Vec::new();
+        let mut settled = None;
+        for (at, nth, is_sure) in ring.iter().skip(start).chain(ring.iter().take(start)) {
+            if settled.is_some_and(|place| place != *at) {
+                break;
+            }
+            if !chosen.contains(nth) {
+                chosen.push(*nth);
+            }
+            if *is_sure {
+                settled = Some(*at);
+            }
+        }
+        chosen
+    }
+
+    /// All places in order: place, host, whether it is there in any order of the hosts.
+    fn places(&self, hosts: &[Weighted], is_ordered: bool) -> Vec<(u64, usize, bool)> {
         let smallest = hosts.iter().map(|host| host.share).fold(1.0_f64, f64::min);
         if hosts.is_empty() || smallest <= 0.0 {
             return Vec::new();
         }
         let scale = ((smallest * self.min_size as f64).ceil() / smallest).min(self.max_size as f64);
-        // Place, host, whether it is there in any order of the hosts.
         let mut ring: Vec<(u64, usize, bool)> = Vec::new();
         let mut target = 0.0;
         let mut current = 0.0;
@@ -178,22 +233,7 @@ impl Ring {
             }
         }
         ring.sort_unstable();
-        let start = ring.partition_point(|(at, ..)| *at < hash);
-        let mut chosen = Vec::new();
-        let mut settled = None;
-        for offset in 0..ring.len() {
-            let Some((at, nth, is_sure)) = ring.get((start + offset) % ring.len()) else { break };
-            if settled.is_some_and(|place| place != *at) {
-                break;
-            }
-            if !chosen.contains(nth) {
-                chosen.push(*nth);
-            }
-            if *is_sure {
-                settled = Some(*at);
-            }
-        }
-        chosen
+        ring
     }
 }
 
@@ -218,14 +258,18 @@ impl MaglevTable {
     }
 
     /// Indices of the hosts that the hash may lead to: one, or those that are hashed by the same key.
-    pub(super) fn choose(&self, hosts: &[Weighted], hash: u64) -> Vec<usize> {
-        let Some(key) = self.host_at(hosts, hash).and_then(|nth| hosts.get(nth)).map(|host| &host.key) else {
+    pub(super) fn choose(&self, tables: &Tables, hosts: &[Weighted], hash: u64) -> Vec<usize> {
+        let table =
+            tables.maglev.get(&format!("maglev {}", self.size), hosts, || self.slots(hosts).unwrap_or_default());
+        let slot = usize::try_from(hash % self.size).ok().and_then(|slot| table.get(slot));
+        let Some(key) = slot.and_then(|nth| hosts.get(*nth)).map(|host| &host.key) else {
             return Vec::new();
         };
         hosts.iter().enumerate().filter(|(_, host)| host.key == *key).map(|(nth, _)| nth).collect()
     }
 
-    fn host_at(&self, hosts: &[Weighted], hash: u64) -> Option<usize> {
+    /// The host of each slot; `None` if there is none for any.
+    fn slots(&self, hosts: &[Weighted]) -> Option<Vec<usize>> {
         struct Entry {
             nth: usize,
             offset: u64,
@@ -256,11 +300,10 @@ impl MaglevTable {
             })
             .collect();
         let size = usize::try_from(self.size).ok()?;
-        let mut taken = vec![false; size];
-        let wanted = hash % self.size;
+        const FREE: usize = usize::MAX;
+        let mut slots = vec![FREE; size];
         let mut left = size;
         let mut iteration = 0.0;
-        // Ends as soon as the wanted place is taken.
         while left > 0 {
             iteration += 1.0;
             for entry in &mut entries {
@@ -269,18 +312,20 @@ impl MaglevTable {
                     continue;
                 }
                 entry.target += largest;
+                let mut tried = 0;
                 loop {
+                    // Only where the size isn't prime, which Envoy refuses, does a host not come by every slot.
+                    if tried == self.size {
+                        return None;
+                    }
+                    tried += 1;
                     let place = entry.offset.wrapping_add(entry.skip.wrapping_mul(entry.next)) % self.size;
                     entry.next += 1;
-                    let slot = taken.get_mut(usize::try_from(place).ok()?)?;
-                    if *slot {
-                        continue;
+                    let slot = slots.get_mut(usize::try_from(place).ok()?)?;
+                    if *slot == FREE {
+                        *slot = entry.nth;
+                        break;
                     }
-                    if place == wanted {
-                        return Some(entry.nth);
-                    }
-                    *slot = true;
-                    break;
                 }
                 left -= 1;
                 if left == 0 {
@@ -288,7 +333,7 @@ impl MaglevTable {
                 }
             }
         }
-        None
+        Some(slots)
     }
 }
 

@@ -23,11 +23,12 @@ mod zone;
 use std::collections::BTreeMap;
 
 pub(crate) use address::HostAddress;
+pub(super) use hash::Tables;
 pub(crate) use limits::allows_retry;
 pub(crate) use side_call::unreachable;
 pub(crate) use transport_socket::{SocketKind, UpstreamSocket};
 
-use self::balance::{Chooser, Pick};
+use self::balance::{Chooser, How, Picks, Why};
 use self::discovery::Discovery;
 use self::hash::RequestHash;
 use self::hosts::{Member, Priority};
@@ -212,25 +213,68 @@ fn describe(cx: &Context<'_>, resource: &Resource<Cluster>, cluster: &Cluster) -
     Step::new("cluster", &cluster.name, why).at(Some(resource.origin())).of(istio_config(cluster.metadata.as_ref()))
 }
 
+/// The ways from a cluster to its hosts, of which one is chosen.
+struct Ways {
+    how: How,
+    all: Vec<Result<Way, Failure>>,
+}
+
+/// A host, and the steps that explain it.
+struct Way {
+    host: Host,
+    steps: Vec<Step>,
+}
+
+impl Ways {
+    fn only(way: Way) -> Self {
+        Self { how: How::Only, all: vec![Ok(way)] }
+    }
+
+    fn take(&self, walk: &mut Walk) -> Result<Host, Failure> {
+        match self.all.get(self.how.pick(walk, self.all.len())) {
+            Some(Ok(way)) => {
+                walk.steps.extend(way.steps.iter().cloned());
+                Ok(way.host.clone())
+            }
+            Some(Err(failure)) => Err(failure.clone()),
+            None => Err(Failure::unknown("none of the ways is taken".to_owned())),
+        }
+    }
+}
+
 /// Chooses a host of a cluster that is in force.
 fn choose(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<'_>) -> Result<Host, Failure> {
+    if let Discovery::Composite(members) = discovery::of(cx, cluster) {
+        return first_of(cx, walk, cluster, &members, input);
+    }
+    // A cluster may have thousands of hosts, each of which is a way of its own.
+    let ways = walk.recall(|walk| ways(cx, walk, cluster, input));
+    match ways.as_ref() {
+        Ok(ways) => ways.take(walk),
+        Err(failure) => Err(failure.clone()),
+    }
+}
+
+fn ways(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<'_>) -> Result<Ways, Failure> {
     match discovery::of(cx, cluster) {
-        Discovery::OriginalDst => original_destination(cx, walk, cluster, input),
-        Discovery::Aggregate(members) => aggregate::choose(cx, walk, cluster, &members, input),
-        Discovery::DynamicForwardProxy => forward_proxy::choose(cx, walk, cluster, input),
-        Discovery::Composite(members) => first_of(cx, walk, cluster, &members, input),
+        Discovery::OriginalDst => original_destination(cx, cluster, input),
+        Discovery::Aggregate(members) => aggregate::ways(cx, walk, cluster, &members, input),
+        Discovery::DynamicForwardProxy => forward_proxy::way(cx, walk, cluster, input).map(Ways::only),
         kind => match discovery::hosts(cx, cluster, &kind) {
             discovery::Hosts::Known(set) => {
-                let pick = balance(cx, walk, cluster, &set, input, None)?;
-                let Some(pick) = pick else { return Err(nothing_usable(cluster, &kind, &set)) };
-                Ok(step(cx, walk, cluster, &pick))
+                let picks = balance(cx, walk, cluster, &set, input, None)?;
+                let Some(picks) = picks else { return Err(nothing_usable(cluster, &kind, &set)) };
+                Ok(ways_to(cx, cluster, &picks))
             }
             discovery::Hosts::HealthUnknown(set, reason) => any_health(cx, walk, cluster, &set, input, &reason),
             discovery::Hosts::Unresolved(names, reason) => {
                 walk.missing(reason.clone());
-                let nth = if names.len() > 1 { walk.assume(&reason, names.len()) } else { 0 };
-                let name = names.get(nth).map(String::as_str).unwrap_or_default();
-                Ok(unresolved(cx, walk, cluster, name, &reason))
+                let all = names.iter().map(|name| Ok(unresolved(cx, cluster, name, &reason))).collect();
+                Ok(match names.len() {
+                    0 => Ways::only(unresolved(cx, cluster, "", &reason)),
+                    1 => Ways { how: How::Only, all },
+                    _ => Ways { how: How::Assumed(reason), all },
+                })
             }
         },
     }
@@ -259,7 +303,7 @@ fn first_of(
     Err(Failure::no_healthy_upstream(format!("no cluster of {} has an endpoint for the request", members.join(", "))))
 }
 
-/// Balances over hosts that are known.
+/// Finds the hosts that balancing may lead to, among those that are known.
 fn balance<'h>(
     cx: &Context<'h>,
     walk: &mut Walk,
@@ -267,7 +311,7 @@ fn balance<'h>(
     set: &[Priority<'h>],
     input: &Balance<'_>,
     forced: Option<(usize, priority::Availability)>,
-) -> Result<Option<Pick<'h>>, Failure> {
+) -> Result<Option<Picks<'h>>, Failure> {
     let policy = policy::of_cluster(cx, cluster).map_err(|error| {
         walk.missing(format!("load balancing policy of cluster {}: {error}", cluster.name));
         Failure::unknown(error)
@@ -277,10 +321,11 @@ fn balance<'h>(
         local: local_cluster(cx),
         policy: &policy,
         forced,
+        tables: cx.cache.tables(),
         name: &cluster.name,
     };
-    if let Some(pick) = asked_for(&policy, set, input) {
-        return Ok(Some(pick));
+    if let Some(host) = asked_for(&policy, set, input) {
+        return Ok(Some(host));
     }
     Ok(match &policy.subset {
         Some(config) => subset::choose(walk, config, &chooser, set, criteria(input)),
@@ -312,7 +357,7 @@ fn local_cluster<'h>(cx: &Context<'h>) -> Option<Vec<Priority<'h>>> {
 }
 
 /// A host that the request names by address, if an override_host policy lets it.
-fn asked_for<'h>(policy: &Policy, set: &[Priority<'h>], input: &Balance<'_>) -> Option<Pick<'h>> {
+fn asked_for<'h>(policy: &Policy, set: &[Priority<'h>], input: &Balance<'_>) -> Option<Picks<'h>> {
     let stream = input.stream?;
     let texts = policy.overrides.iter().find_map(|source| {
         if !source.header.is_empty() {
@@ -325,7 +370,8 @@ fn asked_for<'h>(policy: &Policy, set: &[Priority<'h>], input: &Balance<'_>) -> 
     texts.split(',').map(str::trim).find_map(|text| {
         let mut hosts = set.iter().flat_map(|priority| &priority.members);
         let host = hosts.find(|host| host.host_address().to_string() == text)?;
-        Some(Pick { host: *host, why: "the request asks for this host".to_owned(), passed_over: Vec::new() })
+        let why = Why::text("the request asks for this host".to_owned());
+        Some(Picks { hosts: vec![*host], how: How::Only, why, passed_over: Vec::new() })
     })
 }
 
@@ -344,7 +390,7 @@ fn criteria(input: &Balance<'_>) -> Criteria {
     criteria
 }
 
-/// Chooses where the health of hosts isn't in the input: any of them may be the one.
+/// The hosts where their health isn't in the input: any of them may be the one.
 fn any_health(
     cx: &Context<'_>,
     walk: &mut Walk,
@@ -352,24 +398,24 @@ fn any_health(
     set: &[Priority<'_>],
     input: &Balance<'_>,
     reason: &str,
-) -> Result<Host, Failure> {
-    let hosts: Vec<&Member<'_>> = set.iter().flat_map(|priority| &priority.members).collect();
+) -> Result<Ways, Failure> {
+    let hosts: Vec<Member<'_>> = set.iter().flat_map(|priority| priority.members.iter().copied()).collect();
     let panics =
         policy::of_cluster(cx, cluster).is_ok_and(|policy| policy.panic_threshold > 0 && policy.subset.is_none());
     if hosts.len() <= 1 && panics {
         // All the same: one host is used whether it is healthy or not.
-        let pick = balance(cx, walk, cluster, set, input, None)?;
-        let Some(pick) = pick else { return Err(nothing_usable(cluster, &Discovery::Static, set)) };
-        return Ok(step(cx, walk, cluster, &pick));
+        let picks = balance(cx, walk, cluster, set, input, None)?;
+        let Some(picks) = picks else { return Err(nothing_usable(cluster, &Discovery::Static, set)) };
+        return Ok(ways_to(cx, cluster, &picks));
     }
-    let nth = walk.assume(reason, hosts.len() + usize::from(!panics));
-    match hosts.get(nth) {
-        Some(host) => {
-            let pick = Pick { host: **host, why: format!("1 of {}; {reason}", hosts.len()), passed_over: Vec::new() };
-            Ok(step(cx, walk, cluster, &pick))
-        }
-        None => Err(Failure::no_healthy_upstream(format!("no endpoint of cluster {} may be healthy", cluster.name))),
+    let why = Why::text(format!("1 of {}; {reason}", hosts.len()));
+    let picks = Picks { hosts, how: How::Assumed(reason.to_owned()), why, passed_over: Vec::new() };
+    let mut ways = ways_to(cx, cluster, &picks);
+    if !panics {
+        let why = format!("no endpoint of cluster {} may be healthy", cluster.name);
+        ways.all.push(Err(Failure::no_healthy_upstream(why)));
     }
+    Ok(ways)
 }
 
 fn nothing_usable(cluster: &Cluster, kind: &Discovery, set: &[Priority<'_>]) -> Failure {
@@ -396,66 +442,72 @@ fn nothing_usable(cluster: &Cluster, kind: &Discovery, set: &[Priority<'_>]) -> 
     })
 }
 
-/// Records the choice of a host and its transport socket.
-fn step(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, pick: &Pick<'_>) -> Host {
-    let address = pick.host.host_address();
-    let named = |member: &Member<'_>| match member.host_address() {
-        HostAddress::Unknown => address::name_of(member.address).unwrap_or_else(|| member.hostname.to_owned()),
-        address => address.to_string(),
-    };
-    let rejected = pick.passed_over.iter().map(|(m, because)| Rejected { name: named(m), because: because.clone() });
-    walk.step(Step::new("endpoint", named(&pick.host), &pick.why).not(rejected.collect()));
-    let transport_socket = transport_socket::of_host(cx, cluster, Some(&pick.host));
-    socket_step(walk, &transport_socket);
-    Host {
-        address,
-        hostname: pick.host.hostname.to_owned(),
+/// The ways to all hosts that may be chosen.
+fn ways_to(cx: &Context<'_>, cluster: &Cluster, picks: &Picks<'_>) -> Ways {
+    let rejected = picks.passed_over.iter();
+    let rejected = rejected.map(|(host, because)| Rejected { name: shown(host), because: because.clone() });
+    let rejected: Vec<Rejected> = rejected.collect();
+    let way = |host: &Member<'_>| Ok(way_to(cx, cluster, host, picks.why.of(host), rejected.clone()));
+    Ways { how: picks.how.clone(), all: picks.hosts.iter().map(way).collect() }
+}
+
+/// The choice of a host and of its transport socket.
+fn way_to(cx: &Context<'_>, cluster: &Cluster, host: &Member<'_>, why: String, rejected: Vec<Rejected>) -> Way {
+    let endpoint = Step::new("endpoint", shown(host), why).not(rejected);
+    let transport_socket = transport_socket::of_host(cx, cluster, Some(host));
+    let steps = vec![endpoint, socket_step(&transport_socket)];
+    let host = Host {
+        address: host.host_address(),
+        hostname: host.hostname.to_owned(),
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: false,
+    };
+    Way { host, steps }
+}
+
+fn shown(host: &Member<'_>) -> String {
+    match host.host_address() {
+        HostAddress::Unknown => address::name_of(host.address).unwrap_or_else(|| host.hostname.to_owned()),
+        address => address.to_string(),
     }
 }
 
-fn socket_step(walk: &mut Walk, socket: &UpstreamSocket) {
+fn socket_step(socket: &UpstreamSocket) -> Step {
     let chosen = match &socket.matched {
         Some(name) => format!("{name} ({})", socket.kind.describe()),
         None => socket.kind.describe(),
     };
-    walk.step(Step::new("transport socket", chosen, &socket.why));
+    Step::new("transport socket", chosen, &socket.why)
 }
 
 /// A host whose address the input doesn't hold.
-fn unresolved(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, name: &str, why: &str) -> Host {
+fn unresolved(cx: &Context<'_>, cluster: &Cluster, name: &str, why: &str) -> Way {
     let chosen = if name.is_empty() { "unknown endpoint" } else { name };
-    walk.step(Step::new("endpoint", chosen, why));
     let transport_socket = transport_socket::of_host(cx, cluster, None);
-    socket_step(walk, &transport_socket);
-    Host {
+    let steps = vec![Step::new("endpoint", chosen, why), socket_step(&transport_socket)];
+    let host = Host {
         address: HostAddress::Unknown,
         hostname: name.rsplit_once(':').map_or(name, |(host, _)| host).to_owned(),
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: false,
-    }
+    };
+    Way { host, steps }
 }
 
-fn original_destination(
-    cx: &Context<'_>,
-    walk: &mut Walk,
-    cluster: &Cluster,
-    input: &Balance<'_>,
-) -> Result<Host, Failure> {
+fn original_destination(cx: &Context<'_>, cluster: &Cluster, input: &Balance<'_>) -> Result<Ways, Failure> {
     let (address, how) = original_dst::destination(cx, cluster, input).map_err(Failure::no_healthy_upstream)?;
-    walk.step(Step::new("endpoint", address.to_string(), how));
     let transport_socket = transport_socket::of_host(cx, cluster, None);
-    socket_step(walk, &transport_socket);
-    Ok(Host {
+    let steps = vec![Step::new("endpoint", address.to_string(), how), socket_step(&transport_socket)];
+    let host = Host {
         address: HostAddress::Ip(address),
         hostname: format!("{}{address}", cluster.name),
         cluster: cluster.name.clone(),
         transport_socket,
         is_original_destination: true,
-    })
+    };
+    Ok(Ways::only(Way { host, steps }))
 }
 
 /// Why an internal listener can't be connected to, if it can't.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::balance::{Chooser, Pick};
+use super::balance::{Chooser, How, Picks, Why};
 use super::hosts::{Group, Member, Priority};
 use super::policy::{Fallback, Selector, SelectorFallback, SubsetConfig};
 use super::transport_socket::{labels_match, same};
@@ -27,7 +27,7 @@ pub(super) fn choose<'h>(
     chooser: &Chooser<'_>,
     set: &[Priority<'h>],
     mut criteria: Criteria,
-) -> Option<Pick<'h>> {
+) -> Option<Picks<'h>> {
     let fallbacks = if config.fallback_list { criteria.remove(FALLBACK_LIST) } else { None };
     let subsets = Subsets { config, chooser, set };
     match fallbacks.as_ref().and_then(Value::as_array).filter(|list| !list.is_empty()) {
@@ -47,7 +47,7 @@ struct Subsets<'a, 'h> {
 }
 
 impl<'h> Subsets<'_, 'h> {
-    fn round(&self, walk: &mut Walk, criteria: &Criteria, round: u32) -> Option<Pick<'h>> {
+    fn round(&self, walk: &mut Walk, criteria: &Criteria, round: u32) -> Option<Picks<'h>> {
         let mut criteria = criteria.clone();
         if self.config.allow_redundant_keys {
             let fitting = self.config.selectors.iter().find(|s| s.keys.iter().all(|key| criteria.contains_key(key)));
@@ -60,7 +60,7 @@ impl<'h> Subsets<'_, 'h> {
         // The first host makes the subset, with what its selector says of it.
         if let Some(selector) = members.find_map(|member| self.selector_of(member, &criteria)) {
             if selector.single_host {
-                return self.single(walk, &belongs, &criteria);
+                return self.single(&belongs, &criteria);
             }
             // Healthy or not, a subset with hosts is the subset.
             let pick = self.chooser.choose(walk, &self.subset(belongs))?;
@@ -96,12 +96,11 @@ impl<'h> Subsets<'_, 'h> {
         Some(self.say(pick, "the fallback subset is empty, and panic_mode_any takes any endpoint".to_owned()))
     }
 
-    fn say(&self, mut pick: Pick<'h>, what: String) -> Pick<'h> {
-        pick.why = format!("{what}: {}", pick.why);
-        pick
+    fn say(&self, picks: Picks<'h>, what: String) -> Picks<'h> {
+        Picks { why: picks.why.after(&what), ..picks }
     }
 
-    fn fall_back(&self, walk: &mut Walk, policy: Fallback) -> Option<Pick<'h>> {
+    fn fall_back(&self, walk: &mut Walk, policy: Fallback) -> Option<Picks<'h>> {
         match policy {
             Fallback::Nothing => None,
             Fallback::AnyEndpoint => self.chooser.choose(walk, &self.subset(|_| true)),
@@ -135,39 +134,32 @@ impl<'h> Subsets<'_, 'h> {
             return None;
         }
         let metadata = metadata(member)?;
-        self.config.selectors.iter().find(|selector| {
-            let subsets = self.subsets_of(metadata, selector);
-            subsets.iter().any(|subset| {
-                subset.len() == criteria.len()
-                    && criteria.iter().all(|(key, value)| subset.get(key).is_some_and(|other| same(other, value)))
-            })
-        })
+        self.config.selectors.iter().find(|selector| self.is_in(metadata, selector, criteria))
     }
 
-    /// The keys and values of the subsets that a selector puts a host into: more than one if lists stand for any of
-    /// their values. An empty list loses what was found before it, as it does in Envoy.
-    fn subsets_of<'m>(&self, metadata: &'m Struct, selector: &'m Selector) -> Vec<BTreeMap<&'m String, &'m Value>> {
-        let mut subsets: Vec<BTreeMap<&String, &Value>> = Vec::new();
+    /// Whether a selector puts a host into the subset of exactly these criteria; lists may stand for any of their values.
+    /// An empty list loses the keys before it, as it does in Envoy.
+    fn is_in(&self, metadata: &Struct, selector: &Selector, criteria: &Criteria) -> bool {
+        let (mut keys, mut fits) = (0, true);
         for key in &selector.keys {
-            let Some(value) = metadata.get(key) else { return Vec::new() };
-            let values: Vec<&Value> = match value {
-                Value::Array(values) if self.config.list_as_any => values.iter().collect(),
-                value => vec![value],
+            let Some(value) = metadata.get(key) else { return false };
+            let values = match value {
+                Value::Array(values) if self.config.list_as_any => values.as_slice(),
+                value => std::slice::from_ref(value),
             };
-            let so_far = if subsets.is_empty() { vec![BTreeMap::new()] } else { subsets };
-            let with = |subset: &BTreeMap<&'m String, &'m Value>, value: &'m Value| {
-                let mut subset = subset.clone();
-                subset.insert(key, value);
-                subset
-            };
-            subsets = so_far.iter().flat_map(|subset| values.iter().map(|value| with(subset, value))).collect();
+            if values.is_empty() {
+                (keys, fits) = (0, true);
+                continue;
+            }
+            keys += 1;
+            fits &= criteria.get(key).is_some_and(|wanted| values.iter().any(|value| same(value, wanted)));
         }
-        subsets
+        fits && keys == criteria.len()
     }
 
     /// A subset of one host: the first of the first priority that has one, healthy or not. The dump keeps the order of
     /// hosts within a locality only.
-    fn single(&self, walk: &mut Walk, belongs: &dyn Fn(&Member<'_>) -> bool, criteria: &Criteria) -> Option<Pick<'h>> {
+    fn single(&self, belongs: &dyn Fn(&Member<'_>) -> bool, criteria: &Criteria) -> Option<Picks<'h>> {
         let firsts = |priority: &Priority<'h>| -> Vec<Member<'h>> {
             let of_group = |group: &Group| {
                 let mut members = group.members.iter().filter_map(|nth| priority.members.get(*nth).copied());
@@ -177,9 +169,9 @@ impl<'h> Subsets<'_, 'h> {
         };
         let hosts = self.set.iter().map(firsts).find(|hosts| !hosts.is_empty())?;
         let key = format!("single_host_per_subset {} of cluster {}", describe(criteria), self.chooser.name);
-        let nth = if hosts.len() > 1 { walk.undecided(&key, hosts.len()) } else { 0 };
+        let how = if hosts.len() > 1 { How::Undecided(key) } else { How::Only };
         let why = format!("subset {}, of which single_host_per_subset makes one host", describe(criteria));
-        Some(Pick { host: *hosts.get(nth)?, why, passed_over: Vec::new() })
+        Some(Picks { hosts, how, why: Why::text(why), passed_over: Vec::new() })
     }
 
     fn subset(&self, keep: impl Fn(&Member<'_>) -> bool) -> Vec<Priority<'h>> {

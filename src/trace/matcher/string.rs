@@ -42,8 +42,8 @@ pub(crate) fn xds_string_matches(
 
 /// Whether a regular expression takes the whole of a value; assumed both ways if it can't be evaluated here.
 pub(crate) fn regex_matches(cx: &Context<'_>, walk: &mut Walk, pattern: &str, value: &str) -> bool {
-    match cx.cache.regex(pattern) {
-        Ok(regex) => regex.is_match(value),
+    match cx.cache.pattern(pattern).is_match(value) {
+        Ok(matches) => matches,
         Err(reason) => walk.assume_bool(&format!("{reason}: does it match {value:?}?")),
     }
 }

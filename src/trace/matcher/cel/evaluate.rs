@@ -204,8 +204,8 @@ impl Evaluation<'_, '_> {
 
     /// RE2's search anywhere in the text.
     fn finds(&self, pattern: &str, text: &str) -> Evaluated {
-        match self.cx.cache.regex(&format!("(?s:.*)(?:{pattern})(?s:.*)")) {
-            Ok(regex) => Ok(Value::Bool(regex.is_match(text))),
+        match self.cx.cache.pattern(&format!("(?s:.*)(?:{pattern})(?s:.*)")).is_match(text) {
+            Ok(matches) => Ok(Value::Bool(matches)),
             Err(reason) => Err(Fault::Unknown(reason)),
         }
     }
