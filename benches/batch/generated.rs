@@ -9,7 +9,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, Vec<Request>)> {
         ("10 weights × 20 endpoints", weighted(), batch(500, |_| get("/"))),
         ("4,000 endpoints", endpoints(4000), batch(10, |_| get("/"))),
         ("4,000 endpoints, none healthy", unhealthy(4000), batch(10, |_| get("/"))),
-        ("ring of 500 endpoints", ring(500), batch(1000, |nth| with_header(nth))),
+        ("ring of 500 endpoints", ring(500), batch(1000, with_header)),
         ("2,000 regular expressions", regexes(2000), batch(1000, |nth| get(&format!("/v1/shop-{}/items/7", nth * 7)))),
         ("2,000 filter chains", chains(2000), batch(1000, |nth| tls(&format!("host-{}.example.com", nth * 3)))),
         ("2,000 RBAC policies", policies(2000), batch(200, |nth| get(&format!("/p{nth}")))),

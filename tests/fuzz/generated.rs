@@ -32,6 +32,9 @@ pub(crate) fn case(bytes: &[u8]) -> Option<(Request, Vec<u8>)> {
     Some((request, dump.to_string().into_bytes()))
 }
 
+/// Makes a part of a dump.
+type Part<T> = fn(&mut T) -> Result<Value>;
+
 struct Make<'a, 'b> {
     bytes: &'a mut Unstructured<'b>,
 }
@@ -64,7 +67,7 @@ impl Make<'_, '_> {
     }
 
     /// An object with each member there or not, mostly not.
-    fn object<const N: usize>(&mut self, members: [(&str, fn(&mut Self) -> Result<Value>); N]) -> Result<Value> {
+    fn object<const N: usize>(&mut self, members: [(&str, Part<Self>); N]) -> Result<Value> {
         let mut object = Map::new();
         for (name, make) in members {
             if self.some(1)? {
