@@ -118,13 +118,14 @@ impl RouteTable {
 
     /// The table of a resource: its virtual hosts are found, not decoded.
     pub(crate) fn read(resource: &Resource<RouteConfiguration>) -> Result<Self, DecodeError> {
-        let range = resource.body_range();
         let document = resource.document();
         let text = &document.text;
+        // Its end isn't known before it is walked; finding it first would be a walk more.
+        let (start, end) = (resource.body_start(), resource.entry_end());
         let mut shell = Vec::from(*b"{");
         let mut hosts = Vec::new();
         let mut list = String::new();
-        let walked = text.scanner(range.start, range.end).object(|scanner, key| {
+        let walked = text.scanner(start, end).object(|scanner, key| {
             if snake(&key) == "virtual_hosts" && scanner.peek()? == b'[' {
                 list = format!(".{key}");
                 return scanner.array(|scanner, _| {
