@@ -32,7 +32,8 @@ pub struct Request {
     pub method: String,
     /// `Host` or `:authority`; `None` sends no Host.
     pub authority: Option<String>,
-    /// Path and query as sent, or an absolute URL, `*` or a CONNECT target.
+    /// Path and query as sent, or an absolute URL, `*` or a CONNECT target. Empty where an HTTP/2 CONNECT has none: one
+    /// that sends an empty `:path` has it among the headers.
     pub path: String,
     /// Request headers in the order sent.
     pub headers: Vec<(String, String)>,
@@ -209,6 +210,7 @@ const JOINED: &[&str] = &[
     "access-control-request-method",
     "authorization",
     "cache-control",
+    "cdn-loop",
     "content-encoding",
     "content-type",
     "expect",

@@ -84,7 +84,6 @@ fn of_envoy(filter: &str) -> Effect {
         "cache" => Effect::Opaque("a cached response may be served"),
         "grpc_json_transcoder" => Effect::Opaque("transcoding may change the path or answer 4xx"),
         "rate_limit_quota" => Effect::Opaque("the quota that a server assigns may be used up"),
-        "cdn_loop" => Effect::Opaque("a CDN-Loop header may be refused"),
         _ => Effect::Opaque("not a filter that is known here"),
     }
 }

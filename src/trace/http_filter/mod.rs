@@ -5,6 +5,7 @@
 
 mod api_key_auth;
 mod basic_auth;
+mod cdn_loop;
 mod composite;
 mod cors;
 mod credential;
@@ -165,6 +166,7 @@ impl Call<'_> {
                 api_key_auth::decode_headers(self, walk, stream)
             }
             "envoy.extensions.filters.http.basic_auth.v3.BasicAuth" => basic_auth::decode_headers(self, walk, stream),
+            "envoy.extensions.filters.http.cdn_loop.v3.CdnLoopConfig" => cdn_loop::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.composite.v3.Composite" => composite::composite(self, walk, stream),
             "envoy.extensions.filters.http.cors.v3.Cors" => cors::decode_headers(self, walk, stream),
             "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => csrf::decode_headers(self, walk, stream),
