@@ -156,6 +156,13 @@ fn sanitize(
     if stream.headers.get(":authority").is_none() {
         return Some(refuse(400, "missing_host_header", "the request has no Host".to_owned()));
     }
+    if codec::is_connect_udp(&stream.headers) {
+        let Some(target) = path::target_of_connect_udp(stream.headers.path()) else {
+            let why = format!("{} names no target for CONNECT-UDP", stream.headers.path());
+            return Some(refuse(404, "invalid_path", why));
+        };
+        stream.headers.set(":authority", &target);
+    }
     let is_connect = stream.headers.method() == "CONNECT" && !stream.headers.contains(":path");
     if !is_connect && !stream.headers.path().starts_with('/') {
         return Some(refuse(

@@ -1,6 +1,7 @@
 //! What Envoy does to `:path` and `:authority` before routing (semantics §4.1).
 
 use super::context::Context;
+use super::matcher::query::percent_decode;
 use super::request::Headers;
 use super::version::Rule;
 use super::walk::Walk;
@@ -16,6 +17,18 @@ pub(crate) enum Normalized {
     Reject,
     /// 307 to this path.
     Redirect(String),
+}
+
+/// Host and port that the path of a CONNECT-UDP names (RFC 9298), as they take the place of the authority; `None` if it
+/// isn't such a path, which Envoy refuses.
+pub(crate) fn target_of_connect_udp(path: &str) -> Option<String> {
+    let target = path.strip_prefix("/.well-known/masque/udp/")?.strip_suffix('/')?;
+    let (host, port) = target.split_once('/').filter(|(host, port)| !host.is_empty() && !port.is_empty())?;
+    if port.contains('/') || !path.chars().all(|c| c.is_ascii_graphic()) {
+        return None;
+    }
+    let host = percent_decode(host);
+    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
 }
 
 /// Normalizes `:path` as the HCM is told to.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::cluster::hash::{self, RequestHash};
+use super::codec;
 use super::context::{Context, RouteRef, Selected, Stream, Subject};
 use super::matcher::{fraction, header, metadata, query, tree, uri_template};
 use super::outcome::Rejected;
@@ -11,7 +13,7 @@ use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::envoy::config::core::v3::TypedExtensionConfig;
 use crate::proto::envoy::config::route::v3::route::Action;
-use crate::proto::envoy::config::route::v3::route_action::ClusterSpecifier;
+use crate::proto::envoy::config::route::v3::route_action::{ClusterSpecifier, HashPolicy};
 use crate::proto::envoy::config::route::v3::route_match::PathSpecifier;
 use crate::proto::envoy::config::route::v3::weighted_cluster::{ClusterWeight, RandomValueSpecifier};
 use crate::proto::envoy::config::route::v3::{
@@ -202,8 +204,7 @@ pub(crate) fn mismatch<'a>(
         return Some(Mismatch::Path(criteria));
     }
     if is_connect_matcher {
-        let is_connect = stream.headers.method() == "CONNECT"
-            && stream.headers.get(":protocol").is_none_or(|p| p.starts_with("connect-"));
+        let is_connect = stream.headers.method() == "CONNECT" || codec::is_connect_udp(&stream.headers);
         if !is_connect {
             return Some(Mismatch::Connect);
         }
@@ -308,7 +309,7 @@ pub(crate) fn cluster(cx: &Context<'_>, walk: &mut Walk, selected: &mut Selected
             selected.cluster = Some(stream.headers.get(header).unwrap_or_default().to_owned());
         }
         Some(ClusterSpecifier::WeightedClusters(weighted)) => {
-            if let Some(entry) = weighted_entry(cx, walk, weighted, stream) {
+            if let Some(entry) = weighted_entry(cx, walk, weighted, &action.hash_policy, stream) {
                 let from_header = || stream.headers.get(&entry.cluster_header).unwrap_or_default().to_owned();
                 selected.cluster = Some(if entry.name.is_empty() { from_header() } else { entry.name.clone() });
                 selected.weight = Some(entry.clone());
@@ -359,30 +360,39 @@ fn weights(cx: &Context<'_>, walk: &mut Walk, weighted: &WeightedCluster) -> Vec
     weighted.clusters.iter().map(weight).collect()
 }
 
+/// The entry in whose part of all weights a value falls.
+fn weighted_by<'a>(weighted: &'a WeightedCluster, weights: &[u64], value: u64) -> Option<&'a ClusterWeight> {
+    let value = value.checked_rem(weights.iter().sum())?;
+    let mut below = 0;
+    weighted.clusters.iter().zip(weights).find_map(|(cluster, weight)| {
+        below += weight;
+        (value < below).then_some(cluster)
+    })
+}
+
 fn weighted_entry<'a>(
     cx: &Context<'_>,
     walk: &mut Walk,
     weighted: &'a WeightedCluster,
+    policies: &[HashPolicy],
     stream: &Stream,
 ) -> Option<&'a ClusterWeight> {
     let weights = weights(cx, walk, weighted);
-    let sum: u64 = weights.iter().sum();
     if let Some(RandomValueSpecifier::HeaderName(name)) = &weighted.random_value_specifier
         // A header that stands there twice says nothing.
         && stream.headers.all(name).count() == 1
         && let Some(value) = stream.headers.get(name).and_then(|text| text.parse::<u64>().ok())
-        && sum > 0
     {
-        let mut below = 0;
-        return weighted.clusters.iter().zip(&weights).find_map(|(cluster, weight)| {
-            below += weight;
-            (value % sum < below).then_some(cluster)
-        });
+        return weighted_by(weighted, &weights, value);
     }
-    if weighted.random_value_specifier.is_some()
-        && !matches!(weighted.random_value_specifier, Some(RandomValueSpecifier::HeaderName(_)))
+    if let Some(RandomValueSpecifier::UseHashPolicy(used)) = &weighted.random_value_specifier
+        && used.value
     {
-        walk.missing("weighted clusters by hash policy: every entry is held possible");
+        match hash::of_stream(cx, policies, stream) {
+            RequestHash::Known(hash) => return weighted_by(weighted, &weights, hash),
+            RequestHash::Random => {}
+            RequestHash::Unknown(reason) => walk.missing(reason),
+        }
     }
     let shares: Vec<f64> = weights.iter().map(|weight| *weight as f64).collect();
     let index = walk.pick(&shares)?;

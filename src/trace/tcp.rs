@@ -1,5 +1,6 @@
 //! TCP proxy: which cluster and endpoint take a connection (semantics §3.2).
 
+use super::assume::Upstream;
 use super::cluster::{self, Balance, HostAddress, Selection};
 use super::network::{self, Hop};
 use super::network_filter::Denial;
@@ -83,6 +84,12 @@ pub(crate) fn serve(
         }
         return;
     }
+    if proxy.tunneling_config.is_some() && refuses_tunnel(walk) {
+        walk.outcome.flags.extend(["UF", "URX"]);
+        walk.step(Step::new("tunnel", "refused", "the upstream is assumed not to open the tunnel with a 2xx"));
+        walk.end(Disposition::ConnectFailure);
+        return;
+    }
     walk.end(if original { Disposition::PassthroughOriginalDst } else { Disposition::Endpoint });
     let request = hop.bytes.request();
     // What is inside a TLS connection that isn't ended here stays unread. A tunnel (tunneling_config) hands the bytes on
@@ -92,6 +99,15 @@ pub(crate) fn serve(
         walk.outcome.status = Some(200);
         walk.outcome.upstream_path = Some(request.path.clone());
         walk.outcome.upstream_authority = Some(request.authority.clone().unwrap_or_default());
+    }
+}
+
+/// Whether the upstream is assumed not to open a tunnel.
+fn refuses_tunnel(walk: &mut Walk) -> bool {
+    match walk.upstream() {
+        Some(Upstream::Status(status)) => !(200..300).contains(&status),
+        Some(Upstream::Reset) => true,
+        _ => false,
     }
 }
 

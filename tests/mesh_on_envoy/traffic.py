@@ -227,7 +227,8 @@ class Traffic:
         inside = Tunnelling(authority=self._authority(self.rng.choice(vhost["domains"])), path="/")
         self._match(inside, (self.rng.choice(vhost.get("routes") or [{}])).get("match", {}))
         self._vary(inside)
-        request.protocol, request.tls["alpn"] = "h2", ["h2"]
+        # Over HTTP/2 it has no path.
+        request.protocol, request.tls["alpn"], request.path = "h2", ["h2"], None
         request.tunnelled = {"protocol": "http1", "method": inside.method, "authority": inside.authority,
                              "path": inside.path, "headers": inside.headers}
 

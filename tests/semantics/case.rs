@@ -205,6 +205,13 @@ fn read(recorded: &Value) -> Request {
     let port = |name: &str| fields.get(name).map(|port| u16::try_from(port.as_u64().unwrap()).unwrap());
     let connect = list(recorded, "connect");
     let address = connect[0].as_str().unwrap().parse().unwrap();
+    let mut headers: Vec<(String, String)> = list(recorded, "headers")
+        .iter()
+        .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].as_str().unwrap().to_owned()))
+        .collect();
+    if text(recorded, "protocol") == "h2" && recorded["method"] == "CONNECT" && recorded["path"] == "" {
+        headers.insert(0, (":path".to_owned(), String::new()));
+    }
     Request {
         id: text(recorded, "id"),
         protocol: match text(recorded, "protocol").as_str() {
@@ -227,10 +234,7 @@ fn read(recorded: &Value) -> Request {
         }),
         method: text(recorded, "method"),
         authority: fields.get("authority").and_then(Value::as_str).map(str::to_owned),
-        headers: list(recorded, "headers")
-            .iter()
-            .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].as_str().unwrap().to_owned()))
-            .collect(),
+        headers,
         ..Request::get(&text(recorded, "path"))
     }
 }

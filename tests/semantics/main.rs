@@ -136,8 +136,11 @@ cases! {
     gap_headers_that_http2_refuses;
     gap_on_demand_clusters => [("unknown", "loaded on demand")];
 
+    gap_cdn_loop;
     gap_client_certificates;
     gap_cluster_of_a_matcher;
+    gap_connect;
+    gap_content_lengths;
     gap_dots_with_parameters;
     gap_forwarded_client;
     gap_hosts_from_paths;
@@ -146,6 +149,7 @@ cases! {
     gap_patterns;
     gap_rejected_routes;
     gap_schemes;
+    gap_weighted_clusters_by_hash;
 }
 
 #[test]

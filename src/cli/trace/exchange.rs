@@ -41,6 +41,7 @@ pub(super) fn parse(line: &str) -> Result<(Request, Vec<String>), Malformed> {
 fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), String> {
     let mut request = Request { method: "GET".to_owned(), ..Request::get("/") };
     // A URL is short for the fields after it, which it doesn't outweigh.
+    let is_url = fields.contains_key("url");
     if let Some(text) = take(&mut fields, "url", string)? {
         let target = url::parse(&text).map_err(|reason| format!("url: {reason}"))?;
         super::apply(&mut request, &target);
@@ -71,8 +72,17 @@ fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), Str
     if let Some(authority) = take(&mut fields, "authority", string)? {
         request.authority = Some(authority);
     }
-    if let Some(path) = take(&mut fields, "path", string)? {
-        request.path = path;
+    let is_target_enough = request.protocol == Protocol::Http2 && request.method == "CONNECT";
+    match take(&mut fields, "path", string)? {
+        Some(path) => {
+            if path.is_empty() && is_target_enough {
+                // As sent, that is one which is empty; a CONNECT that has none leaves the field out.
+                request.headers.push((":path".to_owned(), String::new()));
+            }
+            request.path = path;
+        }
+        None if is_target_enough && !is_url => request.path.clear(),
+        None => {}
     }
     request.headers.extend(take(&mut fields, "headers", headers)?.unwrap_or_default());
     request.tunnelled = take(&mut fields, "tunnelled", tunnelled)?.map(Box::new);

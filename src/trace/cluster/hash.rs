@@ -21,7 +21,7 @@ use crate::trace::version::Rule;
 
 /// The hash of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RequestHash {
+pub(in crate::trace) enum RequestHash {
     Known(u64),
     /// Envoy draws a random number, or makes one of the client's port.
     Random,
@@ -30,7 +30,7 @@ pub(super) enum RequestHash {
 }
 
 /// Hash of a request by the policies of its route, in order; each rotates what was before.
-pub(super) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], stream: &Stream) -> RequestHash {
+pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], stream: &Stream) -> RequestHash {
     let mut hash: Option<u64> = None;
     for policy in policies {
         let one = match policy.policy_specifier.as_ref() {

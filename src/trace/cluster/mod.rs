@@ -9,7 +9,7 @@ mod aggregate;
 mod balance;
 mod discovery;
 mod forward_proxy;
-mod hash;
+pub(super) mod hash;
 mod hosts;
 mod limits;
 mod original_dst;

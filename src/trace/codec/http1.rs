@@ -118,6 +118,11 @@ fn has_control(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_control() && c != '\t')
 }
 
+/// The target without the blanks around it, which the parser takes for those that part it from its neighbours.
+fn target_of(request: &Request) -> &str {
+    request.path.trim_matches([' ', '\t'])
+}
+
 fn request_line(request: &Request, settings: &Settings) -> Result<(), ProtocolError> {
     let method = request.method.as_str();
     let is_known = METHODS.contains(&method)
@@ -127,7 +132,8 @@ fn request_line(request: &Request, settings: &Settings) -> Result<(), ProtocolEr
         let why = format!("{} is no method that the HTTP/1 parser knows", request.method);
         return Err(ProtocolError::replied(400, CODEC_ERROR, why));
     }
-    if !url::is_target(&request.path, request.method == "CONNECT") {
+    let target = target_of(request);
+    if !target.is_empty() && !url::is_target(target, method == "CONNECT") || target.is_empty() && method != "CONNECT" {
         return Err(ProtocolError::replied(
             400,
             CODEC_ERROR,
@@ -183,7 +189,7 @@ pub(super) fn joined(headers: &Headers, name: &str) -> Option<String> {
 fn target(request: &Request, settings: &Settings, headers: &mut Headers) -> Result<(), ProtocolError> {
     let mut first = Headers::default();
     first.add(":method", &request.method);
-    let target = request.path.as_str();
+    let target = target_of(request);
     let is_connect = request.method == "CONNECT";
     let is_path = target.starts_with('/') || request.method == "OPTIONS" && target.starts_with('*');
     if !is_connect && (is_path || !settings.allow_absolute_url) {

@@ -14,15 +14,13 @@ pub(super) fn read(
     settings: &Settings,
     headers: &mut Headers,
 ) -> Result<(), ProtocolError> {
-    // A CONNECT names its target once; who gives another path besides has to write it somewhere.
-    let authority = request.authority.as_deref().unwrap_or_default();
-    let names_target = request.path.is_empty() || authority.is_empty() || authority == request.path;
-    let fields = fields(request, names_target);
+    // A CONNECT names its target once; who gives a path besides sends it.
+    let fields = fields(request, request.path.is_empty() || request.authority.is_none());
     let mut seen = Headers::default();
     let mut size = 0;
     for (nth, (name, value)) in fields.iter().enumerate() {
         let follows = nth > 0 && fields.get(nth - 1).is_some_and(|(before, _)| before.starts_with(':'));
-        if !is_valid(name, value, follows, settings, request, &seen) {
+        if !is_valid(name, value, follows, settings, &seen) {
             return Err(ProtocolError::reset("DPE", INVALID_FIELD, format!("{name}: {value:?} can't be sent")));
         }
         seen.add(name, value);
@@ -38,6 +36,14 @@ pub(super) fn read(
     let is_asterisk = request.method == "OPTIONS" && request.path == "*";
     if has_path && (!request.path.starts_with('/') && !is_asterisk || is_plain_connect(request)) {
         let why = format!("{} {} breaks the rules of HTTP/2", request.method, request.path);
+        return Err(ProtocolError::reset("DPE", VIOLATION, why));
+    }
+    if seen.contains(":protocol") && request.method != "CONNECT" {
+        let why = format!("only an extended CONNECT has a :protocol, and this is {}", request.method);
+        return Err(ProtocolError::reset("DPE", VIOLATION, why));
+    }
+    if let Some(length) = seen.get("content-length").filter(|length| length.bytes().any(|digit| digit != b'0')) {
+        let why = format!("content-length is {length}, and the request ends without a body");
         return Err(ProtocolError::reset("DPE", VIOLATION, why));
     }
     take_fields(&fields, headers);
@@ -81,14 +87,7 @@ fn is_plain_connect(request: &Request) -> bool {
     request.method == "CONNECT" && !request.headers.iter().any(|(name, _)| name == ":protocol")
 }
 
-fn is_valid(
-    name: &str,
-    value: &str,
-    follows_pseudo: bool,
-    settings: &Settings,
-    request: &Request,
-    seen: &Headers,
-) -> bool {
+fn is_valid(name: &str, value: &str, follows_pseudo: bool, settings: &Settings, seen: &Headers) -> bool {
     let is_host = |value: &str| !value.is_empty() && value.chars().all(is_host_char);
     let name = name.to_ascii_lowercase();
     match name.as_str() {
@@ -99,8 +98,7 @@ fn is_valid(
         }
         ":authority" if !seen.contains(":authority") => is_host(value),
         ":protocol" => {
-            let is_allowed = settings.allow_extended_connect && request.method == "CONNECT";
-            is_allowed && follows_pseudo && !seen.contains(":protocol") && !value.is_empty()
+            settings.allow_extended_connect && follows_pseudo && !seen.contains(":protocol") && !value.is_empty()
         }
         "connection" | "upgrade" | "keep-alive" | "proxy-connection" | "transfer-encoding" => false,
         "te" => value.eq_ignore_ascii_case("trailers"),

@@ -155,6 +155,11 @@ fn is_host_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || MARKS.contains(c)
 }
 
+/// Whether this is a CONNECT-UDP, in its form of HTTP/1.
+pub(crate) fn is_connect_udp(headers: &Headers) -> bool {
+    http1::joined(headers, "upgrade").is_some_and(|to| to.eq_ignore_ascii_case("connect-udp"))
+}
+
 /// What the client asks to upgrade to: `websocket`, `CONNECT` …
 pub(crate) fn upgrade(headers: &Headers) -> Option<String> {
     if headers.method() == "CONNECT" {
