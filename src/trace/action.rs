@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::context::{Context, Selected, Stream};
 use super::format;
 use super::matcher::uri_template;
+use super::octets::{self, from_latin1};
 use super::path::port_start;
 use super::request::path_only;
 use super::version::Rule;
@@ -114,13 +115,27 @@ fn replace_matched(criteria: Option<&RouteMatch>, path: &str, by: &str) -> Strin
 /// RE2's global replacement: `\1` in the substitution is the first group.
 pub(crate) fn substitute(cx: &Context<'_>, walk: &mut Walk, rewrite: &RegexMatchAndSubstitute, text: &str) -> String {
     let pattern = rewrite.pattern.as_ref().map(|p| p.regex.as_str()).unwrap_or_default();
-    match cx.cache.search_regex(pattern) {
-        Ok(regex) => regex.replace_all(text, replacement(&rewrite.substitution).as_str()).into_owned(),
+    let replaced = |walk: &mut Walk, pattern: &str, text: &str, by: &str| match cx.cache.search_regex(pattern) {
+        Ok(regex) => regex.replace_all(text, replacement(by).as_str()).into_owned(),
         Err(error) => {
             walk.missing(error);
             text.to_owned()
         }
+    };
+    if text.is_ascii() {
+        return replaced(walk, pattern, text, &rewrite.substitution);
     }
+    let by_bytes = |walk: &mut Walk| {
+        let (pattern, text) = (octets::to_latin1(pattern), octets::to_latin1(text));
+        from_latin1(&replaced(walk, &pattern, &text, &octets::to_latin1(&rewrite.substitution))).into_owned()
+    };
+    let by_characters = |walk: &mut Walk| {
+        if !octets::is_utf8(text) {
+            walk.missing("a regular expression's rewrite of what isn't UTF-8");
+        }
+        replaced(walk, pattern, text, &rewrite.substitution)
+    };
+    cx.settle(walk, Rule::RegexReadsBytes, by_characters, by_bytes)
 }
 
 /// RE2's `\1` and `\\` in the notation of the regex crate.

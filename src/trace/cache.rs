@@ -13,6 +13,7 @@ use regex_syntax::hir::{Hir, HirKind};
 use super::cluster::Tables;
 use super::destination::Services;
 use super::listener::Places;
+use super::octets;
 use super::version::Release;
 use super::vhost::Domains;
 use crate::dump::RouteTable;
@@ -32,6 +33,8 @@ type Kept = (Bytes, Arc<dyn StdAny + Send + Sync>);
 pub(crate) struct Cache {
     decoded: RwLock<HashMap<(usize, TypeId), Kept>>,
     patterns: RwLock<HashMap<String, Arc<Pattern>>>,
+    /// By pattern, of what is read byte by byte.
+    byte_patterns: RwLock<HashMap<String, Arc<Pattern>>>,
     regexes: RwLock<HashMap<String, Result<Arc<Regex>, String>>>,
     tables: RwLock<HashMap<usize, Arc<RouteTable>>>,
     domains: RwLock<HashMap<usize, Arc<Domains>>>,
@@ -109,6 +112,11 @@ impl Cache {
             return Arc::clone(known);
         }
         kept(&self.patterns, pattern.to_owned(), || Arc::new(Pattern::of(pattern)))
+    }
+
+    /// As [`Cache::pattern`] for texts with a character for each byte, of which the pattern is read the same way.
+    pub(crate) fn byte_pattern(&self, pattern: &str) -> Arc<Pattern> {
+        kept(&self.byte_patterns, pattern.to_owned(), || Arc::new(Pattern::of(&octets::to_latin1(pattern))))
     }
 
     /// As [`Cache::pattern`] where the parts that groups match are asked for; the error says what isn't supported.

@@ -23,6 +23,7 @@ mod matcher;
 mod matcher_routes;
 mod network;
 mod network_filter;
+mod octets;
 mod outcome;
 mod path;
 mod provenance;
@@ -46,6 +47,7 @@ mod waypoint;
 pub use assume::{AssumeError, Assumptions, Upstream};
 pub(crate) use matcher::header::describe as describe_header;
 pub(crate) use matcher::string::describe as describe_string;
+pub use octets::from_latin1;
 pub use outcome::{Branch, Disposition, Outcome, Rejected, Step, Trace, Unknown};
 pub use request::{
     ClientCertificate, ClientTls, Connection, Direction, Headers, Protocol, ProxyHeader, Request, path_only,

@@ -35,7 +35,7 @@ pub struct Request {
     /// Path and query as sent, or an absolute URL, `*` or a CONNECT target. Empty where an HTTP/2 CONNECT has none: one
     /// that sends an empty `:path` has it among the headers.
     pub path: String,
-    /// Request headers in the order sent.
+    /// Request headers in the order sent; values that aren't UTF-8 as [`from_latin1`](super::from_latin1) gives them.
     pub headers: Vec<(String, String)>,
     /// What a CONNECT carries once its tunnel is open (HBONE); `None` is a line that isn't HTTP.
     pub tunnelled: Option<Box<Request>>,

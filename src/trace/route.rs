@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::cluster::hash::{self, RequestHash};
 use super::codec;
 use super::context::{Context, RouteRef, Selected, Stream, Subject};
+use super::matcher::string::regex_matches;
 use super::matcher::{fraction, header, metadata, query, tree, uri_template};
 use super::outcome::Rejected;
 use super::request::path_only;
@@ -278,10 +279,7 @@ fn takes_path(cx: &Context<'_>, walk: &mut Walk, criteria: &RouteMatch, path: &s
         Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
             starts(prefix) && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
         }
-        Some(PathSpecifier::SafeRegex(regex)) => match cx.cache.pattern(&regex.regex).is_match(path) {
-            Ok(matches) => matches,
-            Err(error) => walk.assume_bool(&error),
-        },
+        Some(PathSpecifier::SafeRegex(regex)) => regex_matches(cx, walk, &regex.regex, path),
         Some(PathSpecifier::PathMatchPolicy(policy)) => {
             let template = policy.typed_config.as_ref().filter(|any| type_of(any).ends_with("UriTemplateMatchConfig"));
             match template.and_then(|any| cx.cache.decode::<UriTemplateMatchConfig>(any).ok()) {

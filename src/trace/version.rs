@@ -120,6 +120,8 @@ pub(crate) enum Rule {
     FindsShorterPrefix,
     /// A prefix tree goes on with a shorter prefix where the longest leads to no action.
     ResumesWithShorterPrefix,
+    /// Regular expressions read texts and patterns as ISO 8859-1, byte by byte; before, as UTF-8.
+    RegexReadsBytes,
     /// `*` and `**` of a path template take an asterisk.
     TemplateTakesAsterisk,
 }
@@ -131,6 +133,8 @@ struct Change {
     since: (u32, u32),
     /// First releases of older lines that it was brought to.
     backports: &'static [(u32, u32)],
+    /// Releases of older lines from which on it may have been brought there, too.
+    uncertain: &'static [(u32, u32)],
     guard: Option<Guard>,
     /// Where that is said.
     source: &'static str,
@@ -153,7 +157,7 @@ const STILL_THERE: u32 = u32::MAX;
 const AUGUST_2026: &[(u32, u32)] = &[(38, 4), (37, 6), (36, 10)];
 
 const fn since(minor: u32, source: &'static str) -> Change {
-    Change { since: (minor, 0), backports: &[], guard: None, source }
+    Change { since: (minor, 0), backports: &[], uncertain: &[], guard: None, source }
 }
 
 impl Change {
@@ -163,6 +167,10 @@ impl Change {
 
     const fn also(self, backports: &'static [(u32, u32)]) -> Self {
         Self { backports, ..self }
+    }
+
+    const fn perhaps(self, uncertain: &'static [(u32, u32)]) -> Self {
+        Self { uncertain, ..self }
     }
 
     /// The guard that came with the change, until the minor release that removed it.
@@ -300,6 +308,10 @@ impl Rule {
                 since(35, "1.35.0, matching: a prefix map resumes after a subtree's miss")
                     .guarded("prefix_map_matcher_resume_after_subtree_miss", 40)
             }
+            Self::RegexReadsBytes => since(39, "measured: regular expressions, on 1.39.0 and 1.39.1")
+                .patch(1)
+                .perhaps(AUGUST_2026)
+                .guarded("re2_use_latin1_mode", STILL_THERE),
             Self::TemplateTakesAsterisk => since(35, "1.35.0, url_template: wildcards match an asterisk")
                 .guarded("uri_template_match_on_asterisk", 40),
         }
@@ -358,6 +370,7 @@ impl Release {
             Some((_, patch)) if is_development && patch == version.patch => Side::Unsettled,
             Some(first) if reached(first) => Side::After,
             _ if reached(change.since) => Side::After,
+            _ if change.uncertain.iter().any(|first| first.0 == version.minor && reached(*first)) => Side::Unsettled,
             _ => Side::Before,
         }
     }
@@ -462,6 +475,17 @@ mod tests {
         ] {
             assert_eq!(side(rule, minor, patch), expected, "1.{minor}.{patch}");
         }
+    }
+
+    #[test]
+    fn of_a_backport_that_nobody_measured_both_sides_are_possible() {
+        let of = |minor, patch| side(Rule::RegexReadsBytes, minor, patch);
+        assert_eq!(
+            (of(38, 3), of(38, 4), of(39, 0), of(39, 1)),
+            (Side::Before, Side::Unsettled, Side::Before, Side::After)
+        );
+        let off = Rule::RegexReadsBytes.side(release(38, 4), |_| Some(false));
+        assert_eq!(off, Side::Before);
     }
 
     #[test]

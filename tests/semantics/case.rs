@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use xdsight::dump::Proxy;
 use xdsight::input::{self, Limits};
 use xdsight::render::TraceAnswer;
-use xdsight::trace::{Assumptions, ClientCertificate, ClientTls, Protocol, ProxyHeader, Request, Tracer};
+use xdsight::trace::{Assumptions, ClientCertificate, ClientTls, Protocol, ProxyHeader, Request, Tracer, from_latin1};
 
 /// Admin answers that a case may hold.
 const ARTIFACTS: &[&str] = &["config_dump.json", "clusters.json", "listeners.json", "server_info.json", "runtime.json"];
@@ -205,9 +205,11 @@ fn read(recorded: &Value) -> Request {
     let port = |name: &str| fields.get(name).map(|port| u16::try_from(port.as_u64().unwrap()).unwrap());
     let connect = list(recorded, "connect");
     let address = connect[0].as_str().unwrap().parse().unwrap();
+    let is_http1 = !matches!(text(recorded, "protocol").as_str(), "h2" | "tcp");
+    let sent = |text: &str| if is_http1 { from_latin1(text).into_owned() } else { text.to_owned() };
     let mut headers: Vec<(String, String)> = list(recorded, "headers")
         .iter()
-        .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].as_str().unwrap().to_owned()))
+        .map(|header| (sent(header[0].as_str().unwrap()), sent(header[1].as_str().unwrap())))
         .collect();
     if text(recorded, "protocol") == "h2" && recorded["method"] == "CONNECT" && recorded["path"] == "" {
         headers.insert(0, (":path".to_owned(), String::new()));
@@ -233,9 +235,9 @@ fn read(recorded: &Value) -> Request {
             certificate: (tls.get("client_cert") == Some(&Value::Bool(true))).then(certificate),
         }),
         method: text(recorded, "method"),
-        authority: fields.get("authority").and_then(Value::as_str).map(str::to_owned),
+        authority: fields.get("authority").and_then(Value::as_str).map(sent),
         headers,
-        ..Request::get(&text(recorded, "path"))
+        ..Request::get(&sent(&text(recorded, "path")))
     }
 }
 

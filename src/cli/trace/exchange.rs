@@ -2,13 +2,14 @@
 //!
 //! Fields that nobody knows are reported, never dropped in silence: they may be what the request was about.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::{Map, Value};
 
 use super::identity;
 use super::url;
-use crate::trace::{ClientTls, Protocol, ProxyHeader, Request};
+use crate::trace::{ClientTls, Protocol, ProxyHeader, Request, from_latin1};
 
 /// Fields that a recording keeps for itself.
 const RECORDING: &[&str] = &["repeat", "tolerance", "note"];
@@ -85,6 +86,15 @@ fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), Str
         None => {}
     }
     request.headers.extend(take(&mut fields, "headers", headers)?.unwrap_or_default());
+    if request.protocol == Protocol::Http1 {
+        // As sent, a character is a byte.
+        let texts = request.headers.iter_mut().flat_map(|(name, value)| [name, value]);
+        for text in texts.chain([&mut request.path]).chain(&mut request.authority) {
+            if let Cow::Owned(read) = from_latin1(text) {
+                *text = read;
+            }
+        }
+    }
     request.tunnelled = take(&mut fields, "tunnelled", tunnelled)?.map(Box::new);
     if request.connect.is_none() && request.authority.is_none() {
         return Err("neither connect nor authority says where it goes".to_owned());

@@ -16,6 +16,7 @@ use crate::trace::context::Context;
 use crate::trace::context::Stream;
 use crate::trace::matcher::header::cookie;
 use crate::trace::matcher::query::parameter;
+use crate::trace::octets;
 use crate::trace::request::Connection;
 use crate::trace::version::Rule;
 
@@ -40,6 +41,10 @@ pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], str
                     values.truncate(1);
                 }
                 if let Some(rewrite) = header.regex_rewrite.as_ref() {
+                    if values.iter().any(|value| !value.is_ascii()) {
+                        let why = format!("the hash of {}, rewritten where it isn't ASCII", header.header_name);
+                        return RequestHash::Unknown(why);
+                    }
                     let pattern = rewrite.pattern.as_ref().map(|p| p.regex.as_str()).unwrap_or_default();
                     let regex = match Regex::new(&ascii_classes(pattern)) {
                         Ok(regex) => regex,
@@ -52,11 +57,11 @@ pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], str
                 }
                 values.sort_unstable();
                 // The values are chained: the hash of one is the seed of the next.
-                (!values.is_empty()).then(|| values.iter().fold(0, |seed, value| xxh64(value.as_bytes(), seed)))
+                (!values.is_empty()).then(|| values.iter().fold(0, |seed, value| xxh64(&octets::bytes(value), seed)))
             }
             Some(PolicySpecifier::Cookie(policy)) => {
                 match cookie(&stream.headers, &policy.name).filter(|value| !value.is_empty()) {
-                    Some(value) => Some(xxh64(value.as_bytes(), 0)),
+                    Some(value) => Some(xxh64(&octets::bytes(&value), 0)),
                     // Envoy makes a cookie of both ends of the connection.
                     None if policy.ttl.is_some() => return RequestHash::Random,
                     None => None,
@@ -67,7 +72,7 @@ pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], str
             }
             Some(PolicySpecifier::ConnectionProperties(_)) | None => None,
             Some(PolicySpecifier::QueryParameter(policy)) => {
-                parameter(stream.headers.path(), &policy.name).map(|value| xxh64(value.as_bytes(), 0))
+                parameter(stream.headers.path(), &policy.name).map(|value| xxh64(&octets::bytes(&value), 0))
             }
             Some(PolicySpecifier::FilterState(state)) => match stream.filter_state(&state.key) {
                 // Only some kinds of objects are hashable, and the input may not say which one this is.

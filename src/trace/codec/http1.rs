@@ -2,6 +2,7 @@
 
 use super::{ProtocolError, Settings, connection, is_host_char, is_token, url};
 use crate::trace::context::Context;
+use crate::trace::octets;
 use crate::trace::request::{Headers, Request};
 use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
@@ -108,7 +109,7 @@ fn fields(request: &Request) -> Vec<(&str, &str)> {
 
 /// The head as it is on the wire: request line, fields, and the empty line.
 fn size(walk: &mut Walk, request: &Request, fields: &[(&str, &str)], settings: &Settings) -> Result<(), ProtocolError> {
-    let length = |text: &str| text.chars().count();
+    let length = |text: &str| octets::bytes(text).len();
     let line = length(&request.method) + length(&request.path) + " ".len() + " HTTP/1.1\r\n".len();
     let fields: usize = fields.iter().map(|(name, value)| length(name) + length(value) + ": \r\n".len()).sum();
     settings.size(walk, "http1.headers_too_large", line + fields + "\r\n".len(), true)

@@ -1,6 +1,7 @@
 //! HTTP/2: which fields a request may have, and what becomes of cookies and extended CONNECT (measured on 1.40).
 
 use super::{ProtocolError, Settings, is_host_char, is_token};
+use crate::trace::octets;
 use crate::trace::request::{Headers, Request};
 use crate::trace::walk::Walk;
 
@@ -28,7 +29,7 @@ pub(super) fn read(
             let why = format!("{name} has an underscore, which the connection manager rejects");
             return Err(ProtocolError::reset("DR", "http2.unexpected_underscore", why));
         }
-        size += name.chars().count() + value.chars().count();
+        size += octets::bytes(name).len() + octets::bytes(value).len();
     }
     settings.count(walk, "http2.too_many_headers", fields.len(), false)?;
     settings.size(walk, "http2.header_list_size_too_large", size, false)?;

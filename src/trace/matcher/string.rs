@@ -3,6 +3,8 @@
 use crate::proto::envoy::r#type::matcher::v3 as pb;
 use crate::proto::xds;
 use crate::trace::context::Context;
+use crate::trace::octets;
+use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
 /// Whether a string matcher takes a value (semantics §4.4, "StringMatcher").
@@ -42,10 +44,26 @@ pub(crate) fn xds_string_matches(
 
 /// Whether a regular expression takes the whole of a value; assumed both ways if it can't be evaluated here.
 pub(crate) fn regex_matches(cx: &Context<'_>, walk: &mut Walk, pattern: &str, value: &str) -> bool {
-    match cx.cache.pattern(pattern).is_match(value) {
-        Ok(matches) => matches,
-        Err(reason) => walk.assume_bool(&format!("{reason}: does it match {value:?}?")),
+    let unread = |reason: String| format!("{reason}: does it match {value:?}?");
+    if value.is_ascii() {
+        return cx.cache.pattern(pattern).is_match(value).unwrap_or_else(|reason| walk.assume_bool(&unread(reason)));
     }
+    cx.settle(
+        walk,
+        Rule::RegexReadsBytes,
+        // What isn't UTF-8 matches nothing, but RE2 reads surrogates.
+        |walk| {
+            if octets::has_surrogates(value) {
+                return walk.assume_bool(&format!("does {pattern:?} match {value:?}, which has a surrogate in it?"));
+            }
+            let matches = cx.cache.pattern(pattern).is_match(value).map(|matches| matches && octets::is_utf8(value));
+            matches.unwrap_or_else(|reason| walk.assume_bool(&unread(reason)))
+        },
+        |walk| {
+            let matches = cx.cache.byte_pattern(pattern).is_match(&octets::to_latin1(value));
+            matches.unwrap_or_else(|reason| walk.assume_bool(&unread(reason)))
+        },
+    )
 }
 
 /// The matcher in words, for the `why` of a step: `exact "a"`.
