@@ -237,6 +237,7 @@ impl RequestAnswer {
         let certificate = request.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
         Self {
             protocol: match request.protocol {
+                Protocol::Http10 => "http1.0",
                 Protocol::Http1 => "http1",
                 Protocol::Http2 => "h2",
                 Protocol::Tcp => "tcp",

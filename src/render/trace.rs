@@ -197,6 +197,7 @@ fn head(out: &mut String, request: &RequestAnswer) {
     let mut facts = Vec::new();
     match request.protocol {
         "http1" => facts.push("HTTP/1.1".to_owned()),
+        "http1.0" => facts.push("HTTP/1.0".to_owned()),
         "h2" => facts.push("HTTP/2".to_owned()),
         _ => {}
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::assume::Assumptions;
 use super::cache::Cache;
-use super::request::{Connection, Headers};
+use super::request::{Connection, Headers, Protocol};
 use crate::dump::Proxy;
 use crate::proto::Struct;
 use crate::proto::envoy::config::route::v3::weighted_cluster::ClusterWeight;
@@ -59,8 +59,8 @@ pub(crate) struct Stream {
     pub(crate) filter_state: BTreeMap<String, String>,
     /// Whether the client's address counts as internal (`x-envoy-internal`).
     pub(crate) is_internal: bool,
-    /// Whether the client speaks HTTP/2.
-    pub(crate) is_http2: bool,
+    /// What the client speaks.
+    pub(crate) protocol: Protocol,
     /// Headers as the client sent them.
     pub(crate) sent: Headers,
 }

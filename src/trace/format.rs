@@ -6,7 +6,7 @@ use super::context::Stream;
 use super::matcher::metadata::lookup;
 use super::matcher::query::decoded_parameter;
 use super::outcome::Outcome;
-use super::request::path_only;
+use super::request::{Protocol, path_only};
 use super::walk::Walk;
 
 /// The text with its operators replaced; `None` where a value isn't known (named as missing).
@@ -82,7 +82,12 @@ fn operator_value(outcome: &Outcome, operator: &str, stream: &Stream) -> Option<
         "QUERY_PARAMS" if argument.is_empty() || argument == "ORIG" => {
             stream.headers.path().split_once('?').map_or(String::new(), |(_, query)| query.to_owned())
         }
-        "PROTOCOL" => if stream.is_http2 { "HTTP/2" } else { "HTTP/1.1" }.to_owned(),
+        "PROTOCOL" => match stream.protocol {
+            Protocol::Http10 => "HTTP/1.0",
+            Protocol::Http1 | Protocol::Tcp => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        }
+        .to_owned(),
         "DOWNSTREAM_LOCAL_ADDRESS" => connection.local.to_string(),
         "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => connection.local.ip().to_string(),
         "DOWNSTREAM_LOCAL_PORT" => connection.local.port().to_string(),

@@ -49,7 +49,7 @@ pub(crate) fn serve(
             .at(Some(origin.clone())),
     );
     let Some(headers) = decode(hop, walk, hcm, &connection) else { return };
-    let mut stream = Stream::new(connection, headers, hop.bytes.request().protocol == Protocol::Http2);
+    let mut stream = Stream::new(connection, headers, hop.bytes.request().protocol);
     let located = route_config::locate(&hop.cx, walk, hcm, &origin, &stream);
     if let Some(reply) = sanitize(hop, walk, hcm, found, &mut stream) {
         // The virtual host is still looked up for the access log.
@@ -106,7 +106,9 @@ fn decode(hop: &Hop<'_>, walk: &mut Walk, hcm: &HttpConnectionManager, connectio
         _ if hop.bytes.is_tls() && !connection.tls => {
             Some(("http1.codec_error", "the client speaks TLS, the chain plain text: the codec can't read it"))
         }
-        (Protocol::Http1 | Protocol::Tcp, true) => Some(("", "the codec is HTTP/2, the client sends something else")),
+        (Protocol::Http10 | Protocol::Http1 | Protocol::Tcp, true) => {
+            Some(("", "the codec is HTTP/2, the client sends something else"))
+        }
         (Protocol::Tcp, false) => Some(("http1.codec_error", "the client sends bytes that are not HTTP")),
         (Protocol::Http2, false) => Some(("http1.codec_error", "the codec is HTTP/1, the client sends HTTP/2")),
         _ => None,
@@ -152,6 +154,10 @@ fn sanitize(
     let is_bare_query = stream.headers.method() == "QUERY" && stream.headers.get("content-type").is_none();
     if is_bare_query && hop.cx.follows(Rule::QueryNeedsContentType) {
         return Some(refuse(400, "query_missing_content_type", "a QUERY needs a content-type".to_owned()));
+    }
+    let host = hcm.http_protocol_options.as_ref().map_or("", |options| options.default_host_for_http_10.as_str());
+    if stream.protocol == Protocol::Http10 && !host.is_empty() && stream.headers.get(":authority").is_none() {
+        stream.headers.set(":authority", host);
     }
     if stream.headers.get(":authority").is_none() {
         return Some(refuse(400, "missing_host_header", "the request has no Host".to_owned()));
@@ -585,7 +591,8 @@ fn forward(hop: &Hop<'_>, walk: &mut Walk, action: &RouteAction, selected: &Sele
     let upgrade = codec::upgrade(&stream.headers);
     let is_connect = stream.headers.method() == "CONNECT";
     // Over HTTP/2 an upgrade is an extended CONNECT, which succeeds with 200.
-    let switches = upgrade.is_some() && !is_connect && hop.bytes.request().protocol == Protocol::Http1;
+    let switches =
+        upgrade.is_some() && !is_connect && matches!(hop.bytes.request().protocol, Protocol::Http10 | Protocol::Http1);
     walk.outcome.status = Some(if switches { 101 } else { 200 });
     if let Some(Upstream::Status(status)) = walk.upstream() {
         walk.outcome.status = Some(status);
@@ -643,7 +650,7 @@ fn record_headers(walk: &mut Walk, sent: &Headers, after: &Headers) {
 
 impl Stream {
     /// A request as it arrives on a connection.
-    pub(crate) fn new(connection: Connection, headers: Headers, is_http2: bool) -> Self {
+    pub(crate) fn new(connection: Connection, headers: Headers, protocol: Protocol) -> Self {
         let remote: SocketAddr = connection.remote;
         Self {
             connection,
@@ -653,7 +660,7 @@ impl Stream {
             metadata: Default::default(),
             filter_state: Default::default(),
             is_internal: false,
-            is_http2,
+            protocol,
         }
     }
 }

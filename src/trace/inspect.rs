@@ -6,12 +6,13 @@ use super::context::Context;
 use super::listener::Accepting;
 use super::outcome::{Disposition, Step};
 use super::rate_limit::bucket::Bucket;
-use super::request::{Connection, Protocol, Request};
+use super::request::{Connection, Protocol, ProxyHeader, Request};
 use super::session::Session;
 use super::version::Rule;
 use super::walk::Walk;
 use crate::dump::type_of;
 use crate::proto::Any;
+use crate::proto::envoy::config::core::v3::proxy_protocol_config::Version;
 use crate::proto::envoy::config::listener::v3::listener_filter::ConfigType;
 use crate::proto::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule as Predicate;
 use crate::proto::envoy::config::listener::v3::{FilterChain, ListenerFilter, ListenerFilterChainMatchPredicate};
@@ -231,8 +232,9 @@ fn http_inspector(cx: &Context<'_>, bytes: Bytes<'_>, connection: &mut Connectio
     }
     let protocol = match bytes.request().protocol {
         Protocol::Http1 if super::codec::is_inspected_as_http(cx, &bytes.request().method) => "http/1.1",
+        Protocol::Http10 if super::codec::is_inspected_as_http(cx, &bytes.request().method) => "http/1.0",
         Protocol::Http2 => "h2c",
-        Protocol::Http1 | Protocol::Tcp => return,
+        Protocol::Http10 | Protocol::Http1 | Protocol::Tcp => return,
     };
     connection.application_protocols = vec![protocol.to_owned()];
 }
@@ -247,7 +249,21 @@ fn proxy_protocol(
         Bytes::Client(request) => request.proxy,
         Bytes::Internal(..) => None,
     };
-    if let Some(header) = header.filter(|_| !connection.read_proxy_header) {
+    let header = header.filter(|_| !connection.read_proxy_header);
+    let version = |header: &ProxyHeader| if header.is_v2 { Version::V2 } else { Version::V1 };
+    let is_disallowed = |header: &ProxyHeader| {
+        settings.is_some_and(|settings| settings.disallowed_versions.contains(&(version(header) as i32)))
+    };
+    if header.as_ref().is_some_and(is_disallowed) {
+        if settings.is_some_and(|s| s.allow_requests_without_proxy_protocol) {
+            walk.missing("what the filter chain makes of a PROXY protocol header of a version that isn't allowed");
+            return Inspected::Continue;
+        }
+        let why = "the client's PROXY protocol header is of a version that isn't allowed: the connection is closed";
+        walk.step(Step::new("listener filter", "proxy_protocol", why));
+        return Inspected::Closed(Disposition::ProtocolMismatch);
+    }
+    if let Some(header) = header {
         connection.remote = header.source;
         // Envoy counts the address as restored only if it really changed.
         connection.restored = connection.local != header.destination;

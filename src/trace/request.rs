@@ -80,6 +80,8 @@ pub enum Direction {
 /// What the client speaks once the connection (and its TLS, if any) stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// HTTP/1.0.
+    Http10,
     /// HTTP/1.1.
     Http1,
     /// HTTP/2, over TLS or with prior knowledge.
@@ -91,6 +93,8 @@ pub enum Protocol {
 /// Addresses of a PROXY protocol header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyHeader {
+    /// Whether it is binary (version 2), not a line of text.
+    pub is_v2: bool,
     /// The client, as the sender of the header saw it.
     pub source: SocketAddr,
     /// The destination the client meant.

@@ -69,7 +69,7 @@ pub(crate) fn request(line: &Value) -> Request {
     request.headers =
         list(&line["headers"]).iter().filter_map(|pair| Some((text(&pair[0])?, text(&pair[1])?))).collect();
     let proxy = address(&line["proxy"]["src"]).zip(address(&line["proxy"]["dst"]));
-    request.proxy = proxy.map(|(source, destination)| ProxyHeader { source, destination });
+    request.proxy = proxy.map(|(source, destination)| ProxyHeader { is_v2: false, source, destination });
     request.tls = line["tls"].is_object().then(|| {
         let tls = &line["tls"];
         let san = "spiffe://cluster.local/ns/default/sa/client".to_owned();

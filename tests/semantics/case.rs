@@ -226,6 +226,7 @@ fn read(recorded: &Value) -> Request {
         source: text(recorded, "source").parse().unwrap(),
         source_port: port("source_port"),
         proxy: fields.get("proxy").map(|proxy| ProxyHeader {
+            is_v2: false,
             source: text(proxy, "src").parse().unwrap(),
             destination: text(proxy, "dst").parse().unwrap(),
         }),

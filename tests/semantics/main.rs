@@ -147,8 +147,10 @@ cases! {
     gap_http1_heads;
     gap_http2_fields;
     gap_patterns;
+    gap_proxy_protocol_versions;
     gap_rejected_routes;
     gap_schemes;
+    gap_tunnels;
     gap_weighted_clusters_by_hash;
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Curl {
     pub(super) method: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) http2: bool,
+    pub(super) http10: bool,
     /// Whether a client certificate is presented.
     pub(super) certificate: bool,
     /// Address from `--resolve` or `--connect-to`.
@@ -108,6 +109,7 @@ const SHORT: &[(char, &str)] = &[
     ('6', "--ipv6"),
     ('g', "--globoff"),
     ('q', "--disable"),
+    ('0', "--http1.0"),
 ];
 
 /// Reads a curl line; the error says what can't be followed.
@@ -181,6 +183,7 @@ impl Reader {
             }
             "--oauth2-bearer" => add("authorization", format!("Bearer {}", value()?)),
             "--http2" | "--http2-prior-knowledge" => curl.http2 = true,
+            "--http1.0" => curl.http10 = true,
             "--cert" => {
                 value()?;
                 curl.certificate = true;
@@ -247,7 +250,7 @@ fn expand(word: &str) -> Result<Vec<(String, Option<String>)>, String> {
             .iter()
             .find(|(short, _)| *short == letter)
             .ok_or_else(|| format!("what -{letter} does isn't known here"))?;
-        let takes_value = !IGNORED.contains(long) && !matches!(*long, "--head" | "--get");
+        let takes_value = !IGNORED.contains(long) && !matches!(*long, "--head" | "--get" | "--http1.0");
         if takes_value {
             let rest = letters.get(at + letter.len_utf8()..).unwrap_or_default();
             out.push(((*long).to_owned(), (!rest.is_empty()).then(|| rest.to_owned())));

@@ -49,10 +49,11 @@ fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), Str
     }
     if let Some(name) = take(&mut fields, "protocol", string)? {
         request.protocol = match name.as_str() {
+            "http1.0" => Protocol::Http10,
             "http1" => Protocol::Http1,
             "h2" => Protocol::Http2,
             "tcp" => Protocol::Tcp,
-            other => return Err(format!("protocol: {other:?} is none of http1, h2, tcp")),
+            other => return Err(format!("protocol: {other:?} is none of http1, http1.0, h2, tcp")),
         };
     }
     if let Some(address) = take(&mut fields, "connect", pair)? {
@@ -86,7 +87,7 @@ fn request(mut fields: Map<String, Value>) -> Result<(Request, Vec<String>), Str
         None => {}
     }
     request.headers.extend(take(&mut fields, "headers", headers)?.unwrap_or_default());
-    if request.protocol == Protocol::Http1 {
+    if matches!(request.protocol, Protocol::Http10 | Protocol::Http1) {
         // As sent, a character is a byte.
         let texts = request.headers.iter_mut().flat_map(|(name, value)| [name, value]);
         for text in texts.chain([&mut request.path]).chain(&mut request.authority) {
@@ -174,8 +175,13 @@ fn proxy_header(value: Value) -> Result<ProxyHeader, String> {
     let mut fields = object(value)?;
     let source = take(&mut fields, "src", pair)?.ok_or("src is missing")?;
     let destination = take(&mut fields, "dst", pair)?.ok_or("dst is missing")?;
+    let is_v2 = take(&mut fields, "version", |value| match value.as_u64() {
+        Some(1) => Ok(false),
+        Some(2) => Ok(true),
+        _ => Err("neither 1 nor 2".to_owned()),
+    })?;
     no_more(&fields)?;
-    Ok(ProxyHeader { source, destination })
+    Ok(ProxyHeader { is_v2: is_v2.unwrap_or_default(), source, destination })
 }
 
 fn tls(value: Value) -> Result<ClientTls, String> {
@@ -267,7 +273,7 @@ mod tests {
         fails(
             r#"{"id":"a","authority":"b","protocol":"http3"}"#,
             Some("a"),
-            "protocol: \"http3\" is none of http1, h2, tcp",
+            "protocol: \"http3\" is none of http1, http1.0, h2, tcp",
         );
     }
 }

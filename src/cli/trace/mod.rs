@@ -283,6 +283,9 @@ impl TraceArgs {
             request.headers = curl.headers;
             request.method = curl.method.unwrap_or(request.method);
             request.connect = curl.to;
+            if curl.http10 {
+                request.protocol = Protocol::Http10;
+            }
             if curl.http2 {
                 request.protocol = Protocol::Http2;
             }
@@ -295,11 +298,15 @@ impl TraceArgs {
             }
         }
         let target = url::parse(&url).map_err(|reason| CliError::usage(format!("{url:?} is no URL: {reason}")))?;
-        let (connect, is_http2) = (request.connect, request.protocol == Protocol::Http2);
+        let (connect, by_curl) = (request.connect, request.protocol);
+        let is_http2 = by_curl == Protocol::Http2;
         apply(&mut request, &target);
         request.connect = self.to.or(connect).or(request.connect);
         if (self.http2 || is_http2) && request.protocol == Protocol::Http1 {
             request.protocol = Protocol::Http2;
+        }
+        if by_curl == Protocol::Http10 && request.protocol == Protocol::Http1 {
+            request.protocol = Protocol::Http10;
         }
         if let Some(method) = &self.method {
             request.method.clone_from(method);
@@ -361,10 +368,10 @@ fn take_host(request: &mut Request) {
 /// What clients offer: with a mesh certificate what Istio's proxies offer, else the protocol that is spoken.
 fn default_alpn(protocol: Protocol, is_mesh: bool) -> Vec<String> {
     let offered: &[&str] = match (protocol, is_mesh) {
-        (Protocol::Http1, true) => &["istio-http/1.1", "istio", "http/1.1"],
+        (Protocol::Http10 | Protocol::Http1, true) => &["istio-http/1.1", "istio", "http/1.1"],
         (Protocol::Http2, true) => &["istio-h2", "istio", "h2"],
         (Protocol::Tcp, true) => &["istio-peer-exchange", "istio"],
-        (Protocol::Http1, false) => &["http/1.1"],
+        (Protocol::Http10 | Protocol::Http1, false) => &["http/1.1"],
         (Protocol::Http2, false) => &["h2"],
         (Protocol::Tcp, false) => &[],
     };

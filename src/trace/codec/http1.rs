@@ -3,7 +3,7 @@
 use super::{ProtocolError, Settings, connection, is_host_char, is_token, url};
 use crate::trace::context::Context;
 use crate::trace::octets;
-use crate::trace::request::{Headers, Request};
+use crate::trace::request::{Headers, Protocol, Request};
 use crate::trace::version::Rule;
 use crate::trace::walk::Walk;
 
@@ -88,6 +88,9 @@ pub(super) fn read(
     transfer(settings, headers)?;
     connection::sanitize(headers)?;
     target(request, settings, headers)?;
+    if request.protocol == Protocol::Http10 && !settings.accept_http_10 {
+        return Err(ProtocolError::replied(426, "low_version", "HTTP/1.0 isn't accepted (accept_http_10)"));
+    }
     match headers.get(":authority") {
         Some(host) if !host.chars().all(|c| is_host_char(c) || c == '@') => {
             Err(ProtocolError::replied(400, "http.invalid_authority", format!("{host:?} is no host")))

@@ -2,6 +2,8 @@
 
 mod connection;
 mod http1;
+#[cfg(test)]
+mod http10;
 mod http2;
 mod url;
 
@@ -49,6 +51,7 @@ pub(crate) struct Settings {
     /// Whether this is an edge proxy (`use_remote_address`) on a connection without TLS: it refuses `https` URLs.
     is_plain_edge: bool,
     allow_custom_methods: bool,
+    accept_http_10: bool,
     allow_query: bool,
     /// Whether the scheme of a URL is looked at, and whether it may be written in any case.
     validates_scheme: bool,
@@ -74,6 +77,7 @@ impl Settings {
                 .map_or_else(|| cx.follows(Rule::AbsoluteUrlByDefault), |v| v.value),
             is_plain_edge: is_edge && !connection.tls,
             allow_custom_methods: http1.is_some_and(|o| o.allow_custom_methods),
+            accept_http_10: http1.is_some_and(|o| o.accept_http_10),
             allow_query: cx.follows(Rule::QueryIsAMethod),
             validates_scheme: cx.follows(Rule::ValidatesScheme),
             takes_any_case: cx.follows(Rule::AbsoluteUrlInAnyCase),

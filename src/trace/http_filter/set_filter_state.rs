@@ -11,7 +11,7 @@ use crate::trace::context::{Context, Stream};
 use crate::trace::format;
 use crate::trace::matcher::metadata::is_set_elsewhere;
 use crate::trace::outcome::Step;
-use crate::trace::request::{Connection, Headers};
+use crate::trace::request::{Connection, Headers, Protocol};
 use crate::trace::walk::Walk;
 
 /// The HTTP filter.
@@ -46,7 +46,7 @@ pub(crate) fn network(cx: &Context<'_>, walk: &mut Walk, config: &Any, connectio
             metadata: std::collections::BTreeMap::new(),
             filter_state: std::collections::BTreeMap::new(),
             is_internal: false,
-            is_http2: false,
+            protocol: Protocol::Http1,
             sent: Headers::default(),
         };
         if let Some((key, text)) = evaluate(walk, "set_filter_state", value, &stream) {

@@ -118,7 +118,7 @@ pub(crate) fn stream(connection: Connection, path: &str, more: &[(&str, &str)]) 
         metadata: BTreeMap::new(),
         filter_state: BTreeMap::new(),
         is_internal: false,
-        is_http2: false,
+        protocol: crate::trace::request::Protocol::Http1,
         sent: Headers::default(),
     }
 }
