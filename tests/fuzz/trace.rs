@@ -57,6 +57,7 @@ pub(crate) fn request(line: &Value) -> Request {
     let mut request = Request::get(line["path"].as_str().unwrap_or("/"));
     request.protocol = match line["protocol"].as_str() {
         Some("h2") => Protocol::Http2,
+        Some("http1.0") => Protocol::Http10,
         Some("tcp") => Protocol::Tcp,
         _ => Protocol::Http1,
     };

@@ -213,6 +213,13 @@ impl Reader {
                 curl.url = format!("{}{joint}{}", curl.url, data.join("&"));
             }
         }
+        if matches!(implied, Some("POST" | "PUT")) {
+            // The length is that of the body, which isn't part of a trace: without one it would be wrong.
+            let is_length = |name: &str, value: &str| {
+                name.eq_ignore_ascii_case("content-length") && value.bytes().all(|byte| byte.is_ascii_digit())
+            };
+            curl.headers.retain(|(name, value)| !is_length(name, value));
+        }
         curl.method = curl.method.or_else(|| implied.map(str::to_owned));
         default_headers(&mut curl.headers, content_type);
         Ok(curl)
@@ -318,6 +325,8 @@ mod tests {
             "POST http://a/b c [\"Content-Type=application/json\", \"x=y\"]",
         );
         check("/usr/bin/curl --request=PUT --url http://a -o /dev/null -w '%{http_code}\\n'", "PUT http://a []");
+        check("curl --http2 -H 'content-length: 3' -T f http://a/", "PUT http://a/ []");
+        check("curl -H 'content-length: 3' -0 http://a/", "GET http://a/ [\"content-length=3\"]");
         check("curl -G -d q=1 -d r=2 http://a/?x", "GET http://a/?x&q=1&r=2 []");
         check("curl -d q=1 \\\n  http://a/", "POST http://a/ [\"content-type=application/x-www-form-urlencoded\"]");
         check("curl -I http://a", "HEAD http://a []");

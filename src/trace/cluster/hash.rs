@@ -61,7 +61,7 @@ pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], str
             }
             Some(PolicySpecifier::Cookie(policy)) => {
                 match cookie(&stream.headers, &policy.name).filter(|value| !value.is_empty()) {
-                    Some(value) => Some(xxh64(&octets::bytes(&value), 0)),
+                    Some(value) => Some(xxh64(&octets::bytes(value), 0)),
                     // Envoy makes a cookie of both ends of the connection.
                     None if policy.ttl.is_some() => return RequestHash::Random,
                     None => None,
@@ -72,7 +72,7 @@ pub(in crate::trace) fn of_stream(cx: &Context<'_>, policies: &[HashPolicy], str
             }
             Some(PolicySpecifier::ConnectionProperties(_)) | None => None,
             Some(PolicySpecifier::QueryParameter(policy)) => {
-                parameter(stream.headers.path(), &policy.name).map(|value| xxh64(&octets::bytes(&value), 0))
+                parameter(stream.headers.path(), &policy.name).map(|value| xxh64(&octets::bytes(value), 0))
             }
             Some(PolicySpecifier::FilterState(state)) => match stream.filter_state(&state.key) {
                 // Only some kinds of objects are hashable, and the input may not say which one this is.
