@@ -53,6 +53,10 @@ class Traffic:
         while targets and len(out) < most:
             for draw in targets[: most - len(out)]:
                 out.append(draw())
+        for request in out:
+            if request.method == "CONNECT" and request.protocol == "h2":
+                # Over HTTP/2 it has no path.
+                request.path = None
         return [request for request in out if _can_be_sent(request)]
 
     def _route_configs(self):
@@ -227,8 +231,7 @@ class Traffic:
         inside = Tunnelling(authority=self._authority(self.rng.choice(vhost["domains"])), path="/")
         self._match(inside, (self.rng.choice(vhost.get("routes") or [{}])).get("match", {}))
         self._vary(inside)
-        # Over HTTP/2 it has no path.
-        request.protocol, request.tls["alpn"], request.path = "h2", ["h2"], None
+        request.protocol, request.tls["alpn"] = "h2", ["h2"]
         request.tunnelled = {"protocol": "http1", "method": inside.method, "authority": inside.authority,
                              "path": inside.path, "headers": inside.headers}
 
