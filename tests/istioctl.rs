@@ -17,8 +17,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use xdsight::inventory::{ClusterFilter, EndpointFilter, ListenerFilter};
-use xdsight::istioctl::{All, Document, Form, Output, Query, Verb, answer};
+use xdsight::dump::sync::ControlPlane;
+use xdsight::inventory::{ClusterFilter, EndpointFilter, ListenerFilter, newest_push, proxy_status};
+use xdsight::istioctl::{All, Document, Form, Output, Query, Verb, answer, compare};
+use xdsight::render::proxy_status_types;
 
 /// Time at which istioctl judged the certificates.
 const AS_OF: &str = "2026-11-23T16:00:00Z";
@@ -238,6 +240,95 @@ fn goldens_of_istio_are_met() {
         compared += 1;
     }
     assert!(compared > 10, "only {compared} cases were compared");
+}
+
+/// Istio's own goldens of `proxy-status`: of istiod's answers, and of the comparison of a dump with istiod's.
+#[test]
+fn goldens_of_proxy_status_are_met() {
+    let Ok(goldens) = fs::read_dir(shared().join("goldens/istioctl/proxy-status")) else { return };
+    for folder in goldens.map(|case| case.unwrap().path()) {
+        let arguments = fs::read_to_string(folder.join("args")).unwrap();
+        let mut answers: Vec<String> = fs::read_dir(folder.join("syncz"))
+            .unwrap()
+            .map(|file| format!("syncz/{}", file.unwrap().file_name().to_str().unwrap()))
+            .collect();
+        answers.sort();
+        let arguments = arguments.split_whitespace().chain(answers.iter().map(String::as_str));
+        let arguments: Vec<&str> = ["--istioctl"].into_iter().chain(arguments).collect();
+        let ran = xdsight(&arguments, &folder);
+        let stdout = String::from_utf8(ran.stdout).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let expected =
+            read("expected.txt").or_else(|| read("expected.json")).or_else(|| read("expected.yaml")).unwrap();
+        assert_eq!(stdout.trim(), expected.trim(), "{}", folder.display());
+    }
+    for folder in fs::read_dir(shared().join("goldens/istioctl/proxy-status-diff")).unwrap() {
+        let folder = folder.unwrap().path();
+        let stdout = xdsight(&["ps", "istiod.json", "PROXY", "--file", "envoy.json"], &folder).stdout;
+        let stdout = String::from_utf8(stdout).unwrap();
+        for line in fs::read_to_string(folder.join("expected-contains.txt")).unwrap().lines() {
+            assert!(stdout.contains(line), "{}: {line:?} isn't in {stdout}", folder.display());
+        }
+    }
+}
+
+/// Steps of the mesh for which there are answers of istioctl.
+fn steps() -> Vec<PathBuf> {
+    let mesh = shared().join("mesh");
+    let steps = fs::read_dir(mesh.join("steps")).into_iter().flatten().map(|step| step.unwrap().path());
+    steps.chain([mesh.join("base")]).filter(|step| step.join("istioctl/csds.json").is_file()).collect()
+}
+
+/// `proxy-status` of a whole mesh in istioctl's bytes. Nothing is normalised: ages are those of a moment within some
+/// seconds after the last push, which isn't recorded, so it is looked for.
+#[test]
+fn proxy_status_answers_as_istioctl() {
+    for step in steps() {
+        let folder = step.join("istioctl");
+        let read = |name: &str| fs::read_to_string(folder.join(format!("proxy-status-{name}.txt"))).unwrap();
+        let run = |arguments: &[&str]| {
+            let arguments: Vec<&str> =
+                ["--istioctl", "proxy-status", "csds.json"].iter().chain(arguments).copied().collect();
+            String::from_utf8(xdsight(&arguments, &folder).stdout).unwrap()
+        };
+        let name = step.display();
+        assert_eq!(run(&[]), read("table"), "{name}");
+        assert_eq!(run(&["-n", "payments"]), read("namespace-payments"), "{name}");
+        assert_eq!(run(&["-o", "json"]), read("json"), "{name}");
+        assert_eq!(run(&["-o", "yaml"]), read("yaml"), "{name}");
+
+        let answer = fs::read(folder.join("csds.json")).unwrap();
+        let planes = [ControlPlane::parse(&answer, None).unwrap()];
+        let status = proxy_status(&planes, &[], None);
+        let newest = newest_push(&planes, &[]).unwrap();
+        let moments = (0..4000).map(|nth| newest + jiff::SignedDuration::from_millis(nth));
+        let expected = read("verbosity-1");
+        let text =
+            |moment| anstream::adapter::strip_str(&proxy_status_types(&status, Some(moment)).render()).to_string();
+        let moment = moments.into_iter().find(|moment| text(*moment) == expected);
+        let moment = moment.unwrap_or_else(|| panic!("{name}: there is no moment with these ages"));
+        assert_eq!(run(&["-v", "1", "--as-of", &moment.to_string()]), expected, "{name}");
+    }
+}
+
+/// istioctl's comparison of what istiod means each proxy to have with what it has: the text of the whole diff.
+#[test]
+fn proxies_are_compared_as_istioctl_does() {
+    let base = shared().join("mesh/base/proxies");
+    let mut compared = 0;
+    for step in steps() {
+        for file in fs::read_dir(step.join("istioctl")).unwrap().map(|file| file.unwrap().path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let Some(proxy) = name.strip_prefix("diff-") else { continue };
+            let Ok(istiod) = fs::read(step.join(format!("expected/{proxy}.json"))) else { continue };
+            let envoy = fs::read(base.join(proxy).join("config_dump.json")).unwrap();
+            let ours = String::from_utf8(compare(&istiod, &envoy).stdout).unwrap();
+            let expected = fs::read_to_string(&file).unwrap();
+            assert!(ours == expected, "{}", file.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 50 || steps().is_empty(), "only {compared} were compared");
 }
 
 /// A name in lowerCamelCase.

@@ -7,13 +7,15 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 pub(super) enum Format {
     /// Text for people.
     Short,
+    /// The same under the name that `istioctl proxy-status` has for it.
+    Table,
     /// Text with more columns.
     Wide,
     /// One JSON document.
     Json,
     /// One YAML document.
     Yaml,
-    /// One line of JSON for each request.
+    /// One line of JSON for each request, or each proxy.
     Jsonl,
     /// A drawing for Graphviz.
     Dot,
@@ -21,14 +23,23 @@ pub(super) enum Format {
     Mermaid,
 }
 
-const ALL: [Format; 7] =
-    [Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl, Format::Dot, Format::Mermaid];
+const ALL: [Format; 8] = [
+    Format::Short,
+    Format::Table,
+    Format::Wide,
+    Format::Json,
+    Format::Yaml,
+    Format::Jsonl,
+    Format::Dot,
+    Format::Mermaid,
+];
 
 impl Format {
     /// The word for it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Short => "short",
+            Self::Table => "table",
             Self::Wide => "wide",
             Self::Json => "json",
             Self::Yaml => "yaml",

@@ -1,12 +1,13 @@
 //! What istiod says of the proxies connected to it: which of its pushes each has taken (spec/istioctl.md §2, §4).
 //!
-//! Read from istiod's answer to `istioctl proxy-status` (a DiscoveryResponse of ClientConfigs), or from `/debug/syncz` in
-//! its old form (nonces sent and acknowledged, side by side) and its newest (the same by type URL, with times and errors).
+//! Read from istiod's answer to `istioctl proxy-status` (a DiscoveryResponse of ClientConfigs, or those alone in a
+//! ClientStatusResponse), or from `/debug/syncz` in its old form (nonces sent and acknowledged, side by side) and its newest
+//! (the same by type URL, with times and errors).
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::proto::describe;
 
@@ -17,6 +18,8 @@ pub struct ControlPlane {
     pub name: Instance,
     /// Proxies connected to it, in the order of the answer.
     pub clients: Vec<Client>,
+    /// Whether the answer is the one that `istioctl proxy-status` gets.
+    pub is_response: bool,
 }
 
 /// Which instance of istiod answered.
@@ -70,6 +73,8 @@ pub enum SyncStatus {
     Stale,
     /// It has rejected the last push.
     Error,
+    /// Nothing says what was sent to it.
+    Unknown,
 }
 
 impl SyncStatus {
@@ -82,6 +87,16 @@ impl SyncStatus {
             Self::Synced => "SYNCED",
             Self::Stale => "STALE",
             Self::Error => "ERROR",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Name in the answers of istiod.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ignored | Self::Unknown => "UNKNOWN",
+            Self::NotSent => "NOT_SENT",
+            other => other.as_str(),
         }
     }
 
@@ -132,17 +147,89 @@ impl ControlPlane {
     ///
     /// When the text isn't JSON, or of something else.
     pub fn parse(json: &[u8], file: Option<&str>) -> Result<Self, SyncError> {
+        let named = || file.map_or(Instance::Missing, |file| Instance::Named(file.to_owned()));
         match serde_json::from_slice::<Value>(json)? {
             Value::Object(response) if member(&response, "resources").is_some() => Ok(of_response(&response)),
-            // Each ClientConfig of a response that was printed without its envelope.
+            Value::Object(response) if member(&response, "config").is_some_and(is_clients) => {
+                let configs = member(&response, "config").and_then(Value::as_array);
+                let clients =
+                    configs.into_iter().flatten().filter_map(Value::as_object).map(of_client_config).collect();
+                Ok(Self { name: named(), clients, is_response: false })
+            }
             Value::Array(entries) if entries.iter().any(|entry| entry.get("proxy").is_some()) || entries.is_empty() => {
-                let name = file.map_or(Instance::Missing, |file| Instance::Named(file.to_owned()));
                 let clients = entries.iter().filter_map(Value::as_object).map(of_syncz).collect();
-                Ok(Self { name, clients })
+                Ok(Self { name: named(), clients, is_response: false })
             }
             _ => Err(SyncError::Other),
         }
     }
+
+    /// Whether a text looks like such an answer, by its beginning.
+    #[must_use]
+    pub fn is_likely(json: &[u8]) -> bool {
+        let head = json.get(..json.len().min(NEAR)).unwrap_or_default();
+        let has = |text: &str| memchr::memmem::find(head, text.as_bytes()).is_some();
+        match head.trim_ascii_start().first() {
+            Some(b'[') => has("\"proxy\"") && (has("_sent\"") || has("\"resources\"") || has("\"cluster_id\"")),
+            Some(b'{') => {
+                has("envoy.service.status.v3.ClientConfig")
+                    || (has("\"config\"") && (has("enericXdsConfigs\"") || has("eneric_xds_configs\"")))
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer that `istioctl proxy-status` would have got, as far as it is known.
+    #[must_use]
+    pub fn response(&self) -> Value {
+        const KIND: &str = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
+        let mut response =
+            json!({"resources": self.clients.iter().map(client_config).collect::<Vec<_>>(), "typeUrl": KIND});
+        if let (Instance::Named(name), Some(members)) = (&self.name, response.as_object_mut()) {
+            let identifier = json!({"Component": "istiod", "ID": name}).to_string();
+            members.insert("controlPlane".to_owned(), json!({ "identifier": identifier }));
+        }
+        response
+    }
+}
+
+/// Enough of an answer to tell what it is.
+const NEAR: usize = 64 * 1024;
+
+fn client_config(client: &Client) -> Value {
+    let mut metadata = Map::new();
+    for (name, value) in
+        [("CLUSTER_ID", &client.cluster), ("ISTIO_VERSION", &client.version), ("NAMESPACE", &client.namespace)]
+    {
+        if !value.is_empty() {
+            metadata.insert(name.to_owned(), Value::String(value.clone()));
+        }
+    }
+    let configs = client.types.iter().map(|(url, sync)| {
+        let mut config = json!({"typeUrl": url, "configStatus": sync.status.name()});
+        if let Some(config) = config.as_object_mut() {
+            if let Some(time) = sync.last_updated {
+                config.insert("lastUpdated".to_owned(), Value::String(time.to_string()));
+            }
+            if let Some(error) = &sync.error {
+                config.insert("errorState".to_owned(), json!({ "details": error }));
+            }
+        }
+        config
+    });
+    json!({
+        "@type": "type.googleapis.com/envoy.service.status.v3.ClientConfig",
+        "node": {"id": client.name, "metadata": metadata},
+        "genericXdsConfigs": configs.collect::<Vec<_>>(),
+    })
+}
+
+/// Whether a list is one of clients, as far as its first element says.
+fn is_clients(list: &Value) -> bool {
+    let first = list.as_array().and_then(|list| list.first()).and_then(Value::as_object);
+    first.is_some_and(|first| {
+        ["node", "generic_xds_configs", "xds_config"].iter().any(|name| member(first, name).is_some())
+    })
 }
 
 /// A member by its name in either spelling.
@@ -169,7 +256,7 @@ fn of_response(response: &Map<String, Value>) -> ControlPlane {
     };
     let resources = member(response, "resources").and_then(Value::as_array);
     let clients = resources.into_iter().flatten().filter_map(Value::as_object).map(of_client_config).collect();
-    ControlPlane { name, clients }
+    ControlPlane { name, clients, is_response: true }
 }
 
 fn of_client_config(config: &Map<String, Value>) -> Client {
@@ -190,6 +277,15 @@ fn of_client_config(config: &Map<String, Value>) -> Client {
             error: object(config, "error_state").map(|error| text(error, "details")).filter(|text| !text.is_empty()),
         };
         client.types.insert(text(config, "type_url"), sync);
+    }
+    // The older list has the resources themselves; of several entries of a type the worst counts.
+    let configs = member(config, "xds_config").and_then(Value::as_array);
+    for config in configs.into_iter().flatten().filter_map(Value::as_object) {
+        let kind = FLAT.iter().find(|(kind, _)| object(config, &format!("{kind}_config")).is_some());
+        let Some((_, url)) = kind else { continue };
+        let status = SyncStatus::parse(&text(config, "status"));
+        let sync = client.types.entry((*url).to_owned()).or_default();
+        sync.status = sync.status.max(status);
     }
     client
 }
@@ -265,6 +361,24 @@ mod tests {
         assert_eq!(name(named), Instance::Named("istiod-1".to_owned()));
         assert_eq!(name(r#"{"resources": [], "controlPlane": {"identifier": "x"}}"#), Instance::Invalid);
         assert_eq!(name(r#"{"resources": []}"#), Instance::Missing);
+    }
+
+    #[test]
+    fn clients_stand_in_an_envelope_of_their_own() {
+        let json = r#"{"config": [{"node": {"id": "a"}, "xdsConfig": [{"status": "STALE", "routeConfig": {}},
+            {"status": "SYNCED", "routeConfig": {}}, {"status": "SYNCED", "clusterConfig": {}}]}]}"#;
+        assert_eq!(statuses(json), [("CDS".to_owned(), SyncStatus::Synced), ("RDS".to_owned(), SyncStatus::Stale)]);
+    }
+
+    #[test]
+    fn an_answer_is_made_of_what_is_known() {
+        let json = r#"[{"proxy": "a.b", "cluster_id": "c", "resources": {
+            "type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": "2", "lastError": "no", "sentTime": "2026-01-02T03:04:05Z"}}}]"#;
+        let plane = ControlPlane::parse(json.as_bytes(), Some("istiod-1")).unwrap();
+        let response = plane.response().to_string();
+        assert!(ControlPlane::is_likely(json.as_bytes()) && ControlPlane::is_likely(response.as_bytes()));
+        let again = ControlPlane::parse(response.as_bytes(), None).unwrap();
+        assert_eq!(again, ControlPlane { is_response: true, ..plane });
     }
 
     #[test]

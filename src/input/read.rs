@@ -112,6 +112,59 @@ pub fn source(path: &str, limits: Limits) -> Result<Source, ReadError> {
     open(path, limits).map_err(fail)
 }
 
+/// Whether there is anything of that name; standard input is always there.
+#[must_use]
+pub fn exists(path: &str) -> bool {
+    path == "-" || Path::new(path).exists()
+}
+
+/// Folders within folders that are descended into.
+const DEPTH: usize = 12;
+
+/// Most files of a bundle: a large mesh has thousands of proxies, with a dozen answers each.
+const BUNDLE: usize = 100_000;
+
+/// Reads a bundle: the JSON files of a folder and of those in it, in order of name. What isn't JSON, such as logs and
+/// YAML, is passed over, and so are links.
+///
+/// # Errors
+///
+/// When the folder can't be read.
+pub fn read_bundle(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
+    let mut artifacts = Vec::new();
+    let mut todo = vec![(Path::new(path).to_path_buf(), 0)];
+    while let Some((folder, depth)) = todo.pop() {
+        #[expect(clippy::disallowed_methods, reason = "the other place that lists folders")]
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if depth == 0 => return Err(ReadError { file: path.to_owned(), kind: error.into() }),
+            Err(_) => continue,
+        };
+        let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let mut folders = Vec::new();
+        for entry in entries {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() && depth < DEPTH {
+                folders.push((entry.path(), depth + 1));
+            } else if kind.is_file() && artifacts.len() < BUNDLE {
+                let name = entry.path().to_string_lossy().into_owned();
+                artifacts.extend(open(&name, limits).ok().filter(is_json).and_then(|source| recognise(source).ok()));
+            }
+        }
+        // The last pushed is read first.
+        todo.extend(folders.into_iter().rev());
+    }
+    Ok(artifacts)
+}
+
+/// Whether a file starts as JSON does.
+fn is_json(source: &Source) -> bool {
+    let bytes = source.bytes();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'{' | b'['))
+}
+
 fn read_folder(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
     let fail = |kind| ReadError { file: path.to_owned(), kind };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that lists folders")]

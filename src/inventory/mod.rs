@@ -26,7 +26,10 @@ pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, rou
 pub use endpoints::{EndpointFilter, EndpointRow, endpoints, live_endpoints, matching_assignments, matching_statuses};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
-pub use proxy_status::{ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer, newest_push, proxy_status};
+pub use proxy_status::{
+    HeldProxy, HeldType, IstiodAnswer, IstiodRow, ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer,
+    held_proxy, newest_push, proxy_status,
+};
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
 pub(crate) use secrets::first_certificate;
 pub use secrets::{CertificateRow, SecretRow, secrets};

@@ -357,7 +357,7 @@ fn identity(proxy: &Proxy) -> Identity {
     identity
 }
 
-fn of_node(node: &Node) -> Identity {
+pub(super) fn of_node(node: &Node) -> Identity {
     let text = |name: &str| -> Option<String> {
         let value = node.metadata.as_ref()?.get(name)?;
         value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)

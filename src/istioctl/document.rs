@@ -77,6 +77,27 @@ impl<'a> Document<'a> {
         Ok(message.0.items(list).iter().cloned().map(Self).collect())
     }
 
+    /// istiod's answer to `proxy-status`, with the proxies of one namespace if it is given.
+    ///
+    /// # Errors
+    ///
+    /// When the text isn't JSON.
+    pub fn proxy_status(text: &'a [u8], namespace: Option<&str>) -> Result<Self, Unprintable> {
+        let mut message = Self::message("envoy.service.discovery.v3.DiscoveryResponse", text)?;
+        if let (Some(namespace), Node::Object(_, members)) = (namespace, &mut message.0) {
+            let is_of = |client: &Node<'_>| {
+                client.path(&["node", "metadata"]).is_some_and(|of| of.text("NAMESPACE") == namespace)
+            };
+            for (name, member) in members.iter_mut() {
+                if let ("resources", Node::List(_, clients)) = (name.as_ref(), member) {
+                    clients.retain(is_of);
+                }
+            }
+            members.retain(|(_, member)| !matches!(member, Node::List(_, items) if items.is_empty()));
+        }
+        Ok(message)
+    }
+
     /// A message of these fields; lists without elements are left out.
     #[must_use]
     pub fn of_fields(fields: Vec<(&'static str, Vec<Self>)>) -> Self {

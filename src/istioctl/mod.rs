@@ -19,6 +19,7 @@
 //! levels isn't read. The text of an error about malformed JSON has its place right, but not always its words.
 
 mod answer;
+mod compare;
 mod document;
 mod dump;
 mod json;
@@ -27,6 +28,7 @@ mod number;
 mod read;
 mod schema;
 mod table;
+mod unified;
 mod write;
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod tests;
 use std::fmt;
 
 pub use answer::{All, Answer, Output, Query, Verb, answer};
+pub use compare::compare;
 pub use document::{Document, Form, Unprintable, json_to_yaml, safe};
 pub use table::{ecds_table, eds_table};
 

@@ -32,7 +32,7 @@ pub use proxy_config::{
     listeners_brief, listeners_named, listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide,
     versions,
 };
-pub use proxy_status::{proxy_status, proxy_status_istioctl, proxy_status_types};
+pub use proxy_status::{istiods, proxy_status, proxy_status_istioctl, proxy_status_types, proxy_status_wide};
 pub use summary::summary;
 pub use table::Table;
 pub use trace::trace;
