@@ -5,13 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::index::snake;
-use super::scan::{ScanError, Scanner};
+use super::scan::{ScanError, Scanner, Structure};
 use crate::input::Source;
 
 /// File, line and JSON path of a resource or of a part of it. The line is counted when it is asked for.
 #[derive(Clone)]
 pub struct Origin {
     source: Arc<Source>,
+    /// That of the whole text: a part stands behind others that are stepped over.
+    structure: Arc<Structure>,
     range: Range<usize>,
     path: Arc<str>,
     within: String,
@@ -20,8 +22,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn new(source: Arc<Source>, range: Range<usize>, path: String) -> Self {
-        Self { source, range, path: path.into(), within: String::new(), byte: None }
+    pub(super) fn new(source: Arc<Source>, structure: Arc<Structure>, range: Range<usize>, path: String) -> Self {
+        Self { source, structure, range, path: path.into(), within: String::new(), byte: None }
     }
 
     /// A part of the same resource, by its JSON path in it: `.filter_chains[2]`.
@@ -65,15 +67,16 @@ impl Origin {
 
     /// Offset of the part; where the path leads further than the text, of the innermost value that it has.
     fn offset(&self) -> usize {
-        self.byte.unwrap_or_else(|| locate(self.source.slice(0..self.range.end), self.range.start, &self.within))
+        let scanner = |at| Scanner::new(self.source.slice(0..self.range.end), at).with_structure(&self.structure);
+        self.byte.unwrap_or_else(|| locate(scanner(self.range.start), &self.within))
     }
 }
 
 /// Walks a JSON path such as `.filter_chains[2].filters[0]` as far as the text goes; names match in both spellings.
-fn locate(bytes: &[u8], start: usize, mut path: &str) -> usize {
-    let mut at = start;
+fn locate(start: Scanner<'_>, mut path: &str) -> usize {
+    let mut at = start.pos();
     while !path.is_empty() {
-        let mut scanner = Scanner::new(bytes, at);
+        let mut scanner = start.at(at);
         let mut found = None;
         // What can't be walked ends the search.
         let _ = match scanner.peek() {
@@ -150,10 +153,11 @@ mod tests {
     #[test]
     fn a_part_is_found_in_both_spellings() {
         let text = b"{\"filterChains\": [1,\n {\"filters\": [\n  7]}]}";
-        assert_eq!(locate(text, 0, ".filter_chains[1].filters[0]"), 38);
-        assert_eq!(locate(text, 0, ".filter_chains[5]"), 17);
+        assert_eq!(locate(Scanner::new(text, 0), ".filter_chains[1].filters[0]"), 38);
+        assert_eq!(locate(Scanner::new(text, 0), ".filter_chains[5]"), 17);
         let source = Arc::new(Source::from_bytes("f", text.to_vec()));
-        let origin = Origin::new(source, 0..text.len(), "configs[0]".to_owned());
+        let structure = Arc::new(Structure::of(text, 0, |_| {}));
+        let origin = Origin::new(source, structure, 0..text.len(), "configs[0]".to_owned());
         assert_eq!(origin.clone().within(".filter_chains[1].filters[0]").line(), Some(3));
         assert_eq!(origin.within(".nothing").line(), Some(1));
     }
@@ -161,7 +165,7 @@ mod tests {
     #[test]
     fn names_with_dots_are_parts() {
         let text = b"{\"a\": {\"a.b\": 1, \"a\": 2, \"a.b.c\": 3}}";
-        assert_eq!(locate(text, 0, ".a.a.b.c"), 34);
-        assert_eq!(locate(text, 0, ".a.a"), 22);
+        assert_eq!(locate(Scanner::new(text, 0), ".a.a.b.c"), 34);
+        assert_eq!(locate(Scanner::new(text, 0), ".a.a"), 22);
     }
 }

@@ -128,10 +128,9 @@ impl RouteTable {
         let walked = text.scanner(start, end).object(|scanner, key| {
             if snake(&key) == "virtual_hosts" && scanner.peek()? == b'[' {
                 list = format!(".{key}");
-                return scanner.array(|scanner, _| {
-                    hosts.push(scanner.skip()?);
-                    Ok(())
-                });
+                let array = *scanner;
+                hosts = array.elements(scanner.skip()?.end).map_err(|(error, _)| error)?;
+                return Ok(());
             }
             let value = scanner.skip()?;
             if shell.len() > 1 {

@@ -12,18 +12,18 @@ use crate::input::Source;
 #[derive(Debug)]
 pub(super) struct Text {
     source: Arc<Source>,
-    structure: Structure,
+    structure: Arc<Structure>,
 }
 
 impl Text {
     /// Sums up the document that starts at `start`.
     pub(super) fn new(source: Arc<Source>, start: usize) -> Self {
-        let structure = Structure::of(source.bytes(), start);
+        let structure = Structure::of(source.bytes(), start, |range| source.prefetch(range));
         if start == 0 {
             // The newlines were counted on the way.
             source.set_lines(structure.newlines());
         }
-        Self { source, structure }
+        Self { source, structure: Arc::new(structure) }
     }
 
     pub(super) fn source(&self) -> &Arc<Source> {
@@ -48,7 +48,7 @@ impl Text {
     }
 
     pub(super) fn origin(&self, range: Range<usize>, path: String) -> Origin {
-        Origin::new(Arc::clone(&self.source), range, path)
+        Origin::new(Arc::clone(&self.source), Arc::clone(&self.structure), range, path)
     }
 }
 

@@ -135,12 +135,9 @@ fn find_elements(text: &Text, lists: &mut [List]) -> Result<(), IndexError> {
         .par_iter_mut()
         .map(|list| {
             let Some(range) = list.pending.take() else { return Ok(()) };
-            let mut scanner = text.scanner(range.start, range.end);
-            let walked = scanner.array(|scanner, _| {
-                list.elements.push(scanner.skip()?);
-                Ok(())
-            });
-            walked.map_err(|error| IndexError::Syntax { error, path: list.path_of(list.elements.len()) })
+            let elements = text.scanner(range.start, range.end).elements(range.end);
+            list.elements = elements.map_err(|(error, nth)| IndexError::Syntax { error, path: list.path_of(nth) })?;
+            Ok(())
         })
         .collect();
     found.into_iter().collect()

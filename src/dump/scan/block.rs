@@ -1,6 +1,6 @@
 //! Classifies JSON text 64 bytes at a time: which brackets stand outside strings.
 //!
-//! Where the processor has AVX2 the compares use it, decided at run time; elsewhere they are portable SIMD.
+//! Where the processor has AVX-512 or AVX2 the compares use it, decided at run time; elsewhere they are portable SIMD.
 
 use wide::u8x16;
 
@@ -44,8 +44,10 @@ pub(super) trait Kernel {
 /// Runs the work with the best classifier that this processor has.
 pub(super) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return simd.vectorize(x86::Vectorized { simd, kernel });
+    match *x86::BEST {
+        x86::Level::V4(simd) => return simd.vectorize(x86::OnV4 { simd, kernel }),
+        x86::Level::V3(simd) => return simd.vectorize(x86::OnV3 { simd, kernel }),
+        x86::Level::Portable => {}
     }
     kernel.run(Masks::portable)
 }
@@ -108,18 +110,46 @@ fn prefix_xor(mut bits: u64) -> u64 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::__m256i;
+    use std::arch::x86_64::{__m256i, __m512i};
+    use std::sync::LazyLock;
 
-    use pulp::x86::V3;
+    use pulp::x86::{V3, V4};
 
     use super::{BLOCK, Kernel, Masks};
 
-    pub(super) struct Vectorized<K> {
+    /// What the processor has; asked once, as the answer takes many questions.
+    pub(super) static BEST: LazyLock<Level> = LazyLock::new(|| {
+        let v3 = || V3::try_new().map(Level::V3);
+        V4::try_new().map(Level::V4).or_else(v3).unwrap_or(Level::Portable)
+    });
+
+    pub(super) enum Level {
+        V4(V4),
+        V3(V3),
+        Portable,
+    }
+
+    pub(super) struct OnV4<K> {
+        pub(super) simd: V4,
+        pub(super) kernel: K,
+    }
+
+    impl<K: Kernel> pulp::NullaryFnOnce for OnV4<K> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn call(self) -> K::Output {
+            let simd = self.simd;
+            self.kernel.run(|block| masks_512(simd, block))
+        }
+    }
+
+    pub(super) struct OnV3<K> {
         pub(super) simd: V3,
         pub(super) kernel: K,
     }
 
-    impl<K: Kernel> pulp::NullaryFnOnce for Vectorized<K> {
+    impl<K: Kernel> pulp::NullaryFnOnce for OnV3<K> {
         type Output = K::Output;
 
         #[inline(always)]
@@ -129,7 +159,23 @@ mod x86 {
         }
     }
 
-    // Everything below is inlined by force: a function of its own would be compiled without AVX2.
+    // Everything below is inlined by force: a function of its own would be compiled without what the processor has.
+
+    #[inline(always)]
+    fn masks_512(simd: V4, block: &[u8; BLOCK]) -> Masks {
+        let bytes: __m512i = pulp::cast(*block);
+        let splat = |byte: u8| simd.avx512f._mm512_set1_epi8(byte.cast_signed());
+        let mask = |bytes, wanted| simd.avx512bw._mm512_cmpeq_epi8_mask(bytes, splat(wanted));
+        // `[` and `{`, `]` and `}` differ in one bit.
+        let folded = simd.avx512f._mm512_or_si512(bytes, splat(0x20));
+        Masks {
+            quotes: mask(bytes, b'"'),
+            backslashes: mask(bytes, b'\\'),
+            opens: mask(folded, b'{'),
+            closes: mask(folded, b'}'),
+            newlines: mask(bytes, b'\n'),
+        }
+    }
 
     #[inline(always)]
     fn masks(simd: V3, block: &[u8; BLOCK]) -> Masks {

@@ -170,6 +170,22 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// The elements of the array that stands here and ends at `end`; that it does, and all brackets in it, must be known
+    /// from [`Scanner::skip`].
+    pub(crate) fn elements(mut self, end: usize) -> Result<Vec<Range<usize>>, (ScanError, usize)> {
+        let found = self.structure.and_then(|structure| structure.elements(self.bytes, self.pos..end));
+        if let Some(elements) = found {
+            return Ok(elements);
+        }
+        let mut elements = Vec::new();
+        let walked = self.array(|scanner, _| {
+            elements.push(scanner.skip()?);
+            Ok(())
+        });
+        walked.map_err(|error| (error, elements.len()))?;
+        Ok(elements)
+    }
+
     /// Steps over a value and gives its range.
     pub(crate) fn skip(&mut self) -> Result<Range<usize>, ScanError> {
         let first = self.peek()?;

@@ -4,6 +4,8 @@
 //! in a string, and the guess is checked against where the part before it ended. The result doesn't depend on how the
 //! text is laid out.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::block::{BLOCK, Carry, Kernel, Masks, dispatch};
@@ -15,12 +17,16 @@ const SPAN: usize = 256;
 /// Bytes that one thread takes at a time; a multiple of [`SPAN`] and of [`LINES`].
 const PART: usize = 1 << 20;
 
+/// Spans of a part.
+const SPANS: usize = PART / SPAN;
+
 /// Depth and newlines of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Structure {
     /// First byte that is summed up: the start of the document.
     base: usize,
-    spans: Vec<Span>,
+    /// The spans of each [`PART`].
+    parts: Vec<Vec<Span>>,
     /// Number of newlines in each [`LINES`] bytes.
     newlines: Vec<u32>,
 }
@@ -39,12 +45,15 @@ struct Span {
 
 impl Structure {
     /// Sums up a text from `base` on, which must stand outside strings.
-    pub(crate) fn of(bytes: &[u8], base: usize) -> Self {
+    /// `prefetch` is told of each range before it is read.
+    pub(crate) fn of(bytes: &[u8], base: usize, prefetch: impl Fn(Range<usize>) + Sync) -> Self {
         let bytes = bytes.get(base..).unwrap_or_default();
         let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
         let mut summed: Vec<(Carry, Part)> = (0..parts.len())
             .into_par_iter()
             .map(|nth| {
+                let start = base + nth * PART;
+                prefetch(start..start + PART);
                 let start =
                     if nth == 0 { Carry::default() } else { guess(bytes.get(..nth * PART).unwrap_or_default()) };
                 (start, dispatch(Sum { bytes: parts.get(nth).copied().unwrap_or_default(), start }))
@@ -58,9 +67,9 @@ impl Structure {
             known = part.end;
         }
         let mut all = Self { base, ..Self::default() };
-        all.spans.reserve_exact(bytes.len().div_ceil(SPAN));
+        all.parts.reserve_exact(summed.len());
         for (_, part) in summed {
-            all.spans.extend_from_slice(&part.spans);
+            all.parts.push(part.spans);
             all.newlines.extend_from_slice(&part.newlines);
         }
         all
@@ -79,7 +88,10 @@ impl Structure {
             Ok(end) => return Some(start + end),
             Err(depth) => depth,
         };
-        for span in self.spans.get(nth + 1..)? {
+        let next = nth + 1;
+        let first = self.parts.get(next / SPANS)?.get(next % SPANS..).unwrap_or_default();
+        let others = self.parts.get(next / SPANS + 1..).unwrap_or_default();
+        for span in first.iter().chain(others.iter().flatten()) {
             if depth > u32::from(span.fall) {
                 depth = depth.saturating_add_signed(i32::from(span.net));
             } else {
@@ -92,6 +104,146 @@ impl Structure {
             boundary += SPAN;
         }
         None
+    }
+}
+
+impl Structure {
+    /// The elements of the array that stands at `range`, if all are objects or arrays and nothing but commas stands
+    /// between them; otherwise `None`, and walking it tells what is wrong.
+    ///
+    /// Several threads read it at once: the depth at the start of each part is a sum.
+    pub(super) fn elements(&self, bytes: &[u8], range: Range<usize>) -> Option<Vec<Range<usize>>> {
+        let first = range.start.checked_sub(self.base)? / SPAN + 1;
+        let last = range.end.checked_sub(self.base)? / SPAN;
+        let at = |span: usize| self.base + span * SPAN;
+        if first > last {
+            return pairs(bytes, &range, &dispatch(Children::within(bytes, range.clone(), Carry::default(), 0)).0);
+        }
+        let (mut events, mut depth) = dispatch(Children::within(bytes, range.start..at(first), Carry::default(), 0));
+        let mut parts = Vec::new();
+        let mut from = first;
+        while from < last {
+            let spans = self.parts.get(from / SPANS)?;
+            let to = (from / SPANS * SPANS + SPANS).min(last);
+            let spans = spans.get(from % SPANS..from % SPANS + (to - from))?;
+            parts.push(Children {
+                bytes,
+                spans,
+                start: at(from),
+                ..Children::within(bytes, 0..0, Carry::default(), depth)
+            });
+            depth = spans.iter().fold(depth, |depth, span| depth.saturating_add_signed(i32::from(span.net)));
+            from = to;
+        }
+        let parts: Vec<(Vec<usize>, u32)> = parts.into_par_iter().map(dispatch).collect();
+        events.extend(parts.into_iter().flat_map(|(events, _)| events));
+        let carry = self.parts.get(last / SPANS).and_then(|spans| spans.get(last % SPANS));
+        let carry = carry.map(|span| span.start()).unwrap_or_default();
+        events.extend(dispatch(Children::within(bytes, at(last)..range.end, carry, depth)).0);
+        pairs(bytes, &range, &events)
+    }
+}
+
+/// Elements by where they start and end; `None` if anything but a comma stands between two.
+fn pairs(bytes: &[u8], array: &Range<usize>, events: &[usize]) -> Option<Vec<Range<usize>>> {
+    let (pairs, rest) = events.as_chunks::<2>();
+    let mut elements = Vec::with_capacity(pairs.len());
+    let mut before = array.start + 1;
+    for (nth, [start, end]) in pairs.iter().enumerate() {
+        if !is_blank(bytes.get(before..*start)?, nth > 0) {
+            return None;
+        }
+        elements.push(*start..*end);
+        before = *end;
+    }
+    let after = bytes.get(before..array.end.checked_sub(1)?)?;
+    (rest.is_empty() && is_blank(after, false)).then_some(elements)
+}
+
+/// Whether a text is white space, with one comma in it or none.
+fn is_blank(text: &[u8], with_comma: bool) -> bool {
+    let mut rest = text.iter().filter(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+    (!with_comma || rest.next() == Some(&b',')) && rest.next().is_none()
+}
+
+/// Finds where objects and arrays directly in an array start and end.
+struct Children<'a> {
+    bytes: &'a [u8],
+    /// The spans from `start` on.
+    spans: &'a [Span],
+    start: usize,
+    /// What follows them, and its state.
+    tail: Range<usize>,
+    carry: Carry,
+    /// The depth at the start, where that outside the array is 0.
+    depth: u32,
+}
+
+impl<'a> Children<'a> {
+    /// Those in a range that isn't made of whole spans.
+    fn within(bytes: &'a [u8], tail: Range<usize>, carry: Carry, depth: u32) -> Self {
+        Self { bytes, spans: &[], start: tail.start, tail, carry, depth }
+    }
+}
+
+impl Kernel for Children<'_> {
+    /// Starts and ends in turn, and the depth at the end.
+    type Output = (Vec<usize>, u32);
+
+    #[inline(always)]
+    fn run(self, classify: impl Fn(&[u8; BLOCK]) -> Masks) -> (Vec<usize>, u32) {
+        let mut events = Vec::new();
+        let mut depth = self.depth;
+        let mut at = self.start;
+        for span in self.spans {
+            if depth > u32::from(span.fall) + 1 {
+                depth = depth.saturating_add_signed(i32::from(span.net));
+            } else {
+                let text = self.bytes.get(at..at + SPAN).unwrap_or_default();
+                children(&classify, text, at, span.start(), &mut depth, &mut events);
+            }
+            at += SPAN;
+        }
+        let tail = self.bytes.get(self.tail.clone()).unwrap_or_default();
+        children(&classify, tail, self.tail.start, self.carry, &mut depth, &mut events);
+        (events, depth)
+    }
+}
+
+#[inline(always)]
+fn children(
+    classify: &impl Fn(&[u8; BLOCK]) -> Masks,
+    text: &[u8],
+    at: usize,
+    mut carry: Carry,
+    depth: &mut u32,
+    events: &mut Vec<usize>,
+) {
+    let (blocks, tail) = text.as_chunks::<BLOCK>();
+    let tail = (!tail.is_empty()).then(|| padded::<BLOCK>(tail));
+    for (nth, block) in blocks.iter().chain(&tail).enumerate() {
+        let brackets = classify(block).outside_strings(&mut carry);
+        if *depth > brackets.closes.count_ones() + 1 {
+            *depth = *depth + brackets.opens.count_ones() - brackets.closes.count_ones();
+            continue;
+        }
+        let mut both = brackets.opens | brackets.closes;
+        while both != 0 {
+            let bit = both.trailing_zeros();
+            both &= both - 1;
+            let place = at + nth * BLOCK + bit as usize;
+            if brackets.closes >> bit & 1 == 0 {
+                if *depth == 1 {
+                    events.push(place);
+                }
+                *depth += 1;
+            } else {
+                *depth = depth.saturating_sub(1);
+                if *depth == 1 {
+                    events.push(place + 1);
+                }
+            }
+        }
     }
 }
 
@@ -261,7 +413,7 @@ mod tests {
         for text in [tricky(false), tricky(true)] {
             let bytes = text.as_bytes();
             assert!(bytes.len() > 2 * PART);
-            let structure = Structure::of(bytes, 0);
+            let structure = Structure::of(bytes, 0, |_| {});
             assert_eq!(structure.end(bytes, 0), Some(bytes.len()));
             for start in memchr::memmem::find_iter(bytes, b"{\"a\"").chain(memchr::memmem::find_iter(bytes, b"[{},")) {
                 assert_eq!(structure.end(bytes, start), container_end(bytes, start), "at {start}");
@@ -272,19 +424,47 @@ mod tests {
     }
 
     #[test]
+    fn elements_are_those_of_a_plain_walk() {
+        let walk = |bytes: &[u8]| {
+            let mut elements = Vec::new();
+            let mut scanner = super::super::Scanner::new(bytes, 0);
+            scanner.array(|scanner, _| {
+                elements.push(scanner.skip()?);
+                Ok(())
+            })?;
+            Ok::<_, super::super::ScanError>(elements)
+        };
+        let mut texts =
+            vec!["[]".to_owned(), "[ ]".to_owned(), "[{}]".to_owned(), "[ {}, [1], {\"]\":[]} ]".to_owned()];
+        for n in 0..300 {
+            texts.push(format!("[{{\"a\":\"{}\"}} , {{}},[{{}}]]", "x]\\\"".repeat(n)));
+        }
+        texts.extend([tricky(false), tricky(true)]);
+        for text in texts {
+            let bytes = text.as_bytes();
+            let elements = Structure::of(bytes, 0, |_| {}).elements(bytes, 0..bytes.len());
+            assert_eq!(elements, Some(walk(bytes).unwrap()), "{}", &text[..text.len().min(80)]);
+        }
+        for text in ["[1]", "[{} {}]", "[{},]", "[,{}]", "[{},,{}]", "[\"a\",{}]"] {
+            let bytes = text.as_bytes();
+            assert_eq!(Structure::of(bytes, 0, |_| {}).elements(bytes, 0..bytes.len()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_wrong_guess_is_mended() {
         // Strings that look like structure to the guess: letters outside, brackets inside.
         let inner = "\\\":[]{},1\\\"".repeat(4 * PART / 12);
         let text = format!("{{\"k\":\"{inner}\",\"z\":[1]}}  ");
         let bytes = text.as_bytes();
-        assert_eq!(Structure::of(bytes, 0).end(bytes, 0), Some(bytes.len() - 2));
+        assert_eq!(Structure::of(bytes, 0, |_| {}).end(bytes, 0), Some(bytes.len() - 2));
     }
 
     #[test]
     fn a_cut_text_has_no_end() {
         let text = tricky(false);
         let bytes = &text.as_bytes()[..text.len() - 1];
-        assert_eq!(Structure::of(bytes, 0).end(bytes, 0), None);
-        assert_eq!(Structure::of(b"", 0).end(b"", 0), None);
+        assert_eq!(Structure::of(bytes, 0, |_| {}).end(bytes, 0), None);
+        assert_eq!(Structure::of(b"", 0, |_| {}).end(b"", 0), None);
     }
 }
