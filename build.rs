@@ -5,14 +5,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "the rule is for the program; a build script reads and writes files")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost_build::Config;
 use protox::prost::Message as _;
+use protox::prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 
 const OPEN: &str = "crate::proto::Open";
 
@@ -31,10 +33,11 @@ fn main() -> Fallible<()> {
     // What packages that are gone have left behind must not be read again.
     fs::remove_dir_all(&out)?;
     fs::create_dir_all(&out)?;
-    // For `src/proto/describe.rs` and `tests/proto.rs`, which need no comments.
+    // For tests, which need no comments.
     let mut bare = descriptors.clone();
     bare.file.iter_mut().for_each(|file| file.source_code_info = None);
     fs::write(out.join("descriptors.bin"), bare.encode_to_vec())?;
+    Described::of(bare).write(&out)?;
 
     let packages = descriptors.file.iter().map(|file| format!(".{}", file.package()));
     let packages: BTreeSet<String> = packages.filter(|package| package != ".google.protobuf").collect();
@@ -56,6 +59,58 @@ fn main() -> Fallible<()> {
         .btree_map(["."])
         .build(&packages)?;
     join_serde(&out)
+}
+
+/// For `src/proto/describe.rs`: each message and enum by full name, so that one is decoded without the others.
+#[derive(Default)]
+struct Described {
+    messages: BTreeMap<String, Vec<u8>>,
+    enums: BTreeMap<String, Vec<u8>>,
+}
+
+impl Described {
+    fn of(descriptors: FileDescriptorSet) -> Self {
+        let mut all = Self::default();
+        for file in descriptors.file.into_iter().filter(|file| file.package() != "google.protobuf") {
+            let package = file.package().to_owned();
+            file.message_type.into_iter().for_each(|message| all.add_message(&package, message));
+            file.enum_type.into_iter().for_each(|each| all.add_enum(&package, &each));
+        }
+        all
+    }
+
+    fn add_message(&mut self, scope: &str, mut message: DescriptorProto) {
+        let name = format!("{scope}.{}", message.name());
+        let is_entry = |nested: &DescriptorProto| nested.options.as_ref().is_some_and(|options| options.map_entry());
+        // The entries of maps belong to their fields.
+        let (entries, nested) = std::mem::take(&mut message.nested_type).into_iter().partition(is_entry);
+        message.nested_type = entries;
+        Vec::into_iter(nested).for_each(|nested| self.add_message(&name, nested));
+        std::mem::take(&mut message.enum_type).iter().for_each(|nested| self.add_enum(&name, nested));
+        self.messages.insert(name, message.encode_to_vec());
+    }
+
+    fn add_enum(&mut self, scope: &str, each: &EnumDescriptorProto) {
+        self.enums.insert(format!("{scope}.{}", each.name()), each.encode_to_vec());
+    }
+
+    /// Writes the descriptors one behind the other, and tables of their names, sorted, and where each stands.
+    fn write(self, out: &Path) -> Fallible<()> {
+        let mut bytes = Vec::new();
+        let mut tables = String::new();
+        for (table, each) in [("MESSAGES", self.messages), ("ENUMS", self.enums)] {
+            writeln!(tables, "static {table}: [(&str, usize, usize); {}] = [", each.len())?;
+            for (name, descriptor) in each {
+                let start = bytes.len();
+                bytes.extend(descriptor);
+                writeln!(tables, "    ({name:?}, {start}, {}),", bytes.len())?;
+            }
+            tables.push_str("];\n");
+        }
+        fs::write(out.join("described.bin"), bytes)?;
+        fs::write(out.join("described.rs"), tables)?;
+        Ok(())
+    }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Fallible<()> {

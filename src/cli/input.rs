@@ -1,13 +1,17 @@
 //! `INPUT` to a proxy.
 
+use std::mem::ManuallyDrop;
+
 use super::error::CliError;
 use super::ui::Ui;
 use crate::dump::Proxy;
 use crate::input::{Artifact, Limits};
 
 /// Reads an input and makes a proxy of it. The caller shows its warnings, as part of the answer or with [`warn`].
-pub(super) fn load(input: &str) -> Result<Proxy, CliError> {
-    Ok(Proxy::load(&read(input)?)?)
+///
+/// It isn't dropped: the end of the process frees what belongs to it in less time.
+pub(super) fn load(input: &str) -> Result<ManuallyDrop<Proxy>, CliError> {
+    Ok(ManuallyDrop::new(Proxy::load(&read(input)?)?))
 }
 
 /// Reads an input.

@@ -27,6 +27,7 @@ pub mod ztunnel;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -80,10 +81,15 @@ pub struct Proxy {
 struct Resources<T> {
     all: OnceLock<Vec<Resource<T>>>,
     by_name: OnceLock<HashMap<String, Named>>,
+    /// How often a name was looked for without `by_name`.
+    looked: AtomicUsize,
 }
 
+/// Looking through all for a few names costs less than preparing for any.
+const MOST_LOOKS: usize = 16;
+
 /// The resources of one name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Named {
     /// Index of the one in force: of several the last, as a later entry replaces an earlier one, but dynamic before
     /// static.
@@ -92,9 +98,22 @@ struct Named {
     count: usize,
 }
 
+impl Named {
+    /// Counts the next one of the name.
+    fn add<T>(&mut self, all: &[Resource<T>], nth: usize, resource: &Resource<T>) {
+        self.count += 1;
+        let replaces = |held: usize| {
+            resource.state == State::Active || all.get(held).is_none_or(|held| held.state == State::Static)
+        };
+        if resource.state.is_in_force() && self.in_force.is_none_or(replaces) {
+            self.in_force = Some(nth);
+        }
+    }
+}
+
 impl<T> Default for Resources<T> {
     fn default() -> Self {
-        Self { all: OnceLock::new(), by_name: OnceLock::new() }
+        Self { all: OnceLock::new(), by_name: OnceLock::new(), looked: AtomicUsize::new(0) }
     }
 }
 
@@ -116,23 +135,23 @@ impl<T: Send> Resources<T> {
         })
     }
 
-    fn named(&self, proxy: &Proxy, kind: Kind, name: &str) -> Option<&Named> {
+    fn named(&self, proxy: &Proxy, kind: Kind, name: &str) -> Option<Named> {
         let all = self.all(proxy, kind);
+        if self.by_name.get().is_none() && self.looked.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS {
+            let mut named = Named::default();
+            for (nth, resource) in all.iter().enumerate().filter(|(_, resource)| resource.name == name) {
+                named.add(all, nth, resource);
+            }
+            return (named.count > 0).then_some(named);
+        }
         let by_name = self.by_name.get_or_init(|| {
             let mut by_name: HashMap<String, Named> = HashMap::with_capacity(all.len());
             for (nth, resource) in all.iter().enumerate() {
-                let named = by_name.entry(resource.name.clone()).or_default();
-                named.count += 1;
-                let replaces = |held: usize| {
-                    resource.state == State::Active || all.get(held).is_none_or(|held| held.state == State::Static)
-                };
-                if resource.state.is_in_force() && named.in_force.is_none_or(replaces) {
-                    named.in_force = Some(nth);
-                }
+                by_name.entry(resource.name.clone()).or_default().add(all, nth, resource);
             }
             by_name
         });
-        by_name.get(name)
+        by_name.get(name).copied()
     }
 
     /// The resource in force of that name.

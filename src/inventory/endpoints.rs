@@ -102,8 +102,73 @@ pub fn matching_statuses<'a>(
     statuses.into_iter().enumerate().filter(|(_, status)| has_match(status)).map(|(nth, _)| nth).collect()
 }
 
+/// One endpoint as EDS delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveredRow {
+    /// Its address and additional ones, each `ADDRESS:PORT`, separated by commas.
+    pub addresses: String,
+    /// Health that the control plane sent.
+    pub status: String,
+    /// `region/zone/subzone`.
+    pub locality: String,
+    /// Name of the load assignment.
+    pub cluster: String,
+}
+
+/// The endpoints of the load assignments in force, by cluster as istioctl sorts them: host, subset, port, direction.
+/// The filter's address is that of the endpoint or an additional one, with its port.
+#[must_use]
+pub fn discovered(proxy: &Proxy, filter: &EndpointFilter) -> Listing<DiscoveredRow> {
+    let in_force = proxy.load_assignments().par_iter().filter(|resource| resource.state.is_in_force());
+    let read = in_force.map(|resource| {
+        let view = resource.view::<Assignment<'_>>();
+        let view = view.map_err(|error| format!("the endpoints of {:?} are left out: {error}", resource.name))?;
+        let rows = of_discovered(&resource.name, &view, filter);
+        Ok((!rows.is_empty()).then_some((resource.name.as_str(), rows)))
+    });
+    let mut listing = Listing::collect(read.collect());
+    go_sort::sort(&mut listing.rows, |(a, _), (b, _)| SubsetKey::parse(a).order(&SubsetKey::parse(b)).is_lt());
+    Listing { rows: listing.rows.into_iter().flat_map(|(_, rows)| rows).collect(), warnings: listing.warnings }
+}
+
+fn of_discovered(cluster: &str, assignment: &Assignment<'_>, filter: &EndpointFilter) -> Vec<DiscoveredRow> {
+    let is = |wanted: &Option<String>, text: &str| {
+        wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted.eq_ignore_ascii_case(text))
+    };
+    if !is(&filter.cluster, cluster) {
+        return Vec::new();
+    }
+    let mut rows = Vec::new();
+    for group in &assignment.endpoints {
+        let place = locality_cut(&group.locality);
+        for host in &group.lb_endpoints {
+            let more = host.endpoint.additional_addresses.iter().map(|more| &more.address);
+            let addresses: Vec<String> =
+                std::iter::once(&host.endpoint.address).chain(more).map(Address::with_port).collect();
+            let status = if host.health_status.is_empty() { "UNKNOWN" } else { &host.health_status };
+            let is_wanted = is(&filter.status, status)
+                && filter.port.is_none_or(|port| port == 0 || port == host.endpoint.address.port())
+                && (filter.address.is_none() || addresses.iter().any(|address| is(&filter.address, address)));
+            if is_wanted {
+                rows.push(DiscoveredRow {
+                    addresses: addresses.join(","),
+                    status: status.to_owned(),
+                    locality: place.clone(),
+                    cluster: cluster.to_owned(),
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// `region/zone/subzone`, cut at the first empty part.
+fn locality_cut(place: &Locality<'_>) -> String {
+    locality(&place.region, &place.zone, if place.zone.is_empty() { "" } else { &place.sub_zone })
+}
+
 fn sort(rows: &mut [EndpointRow]) {
-    rows.sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
+    rows.par_sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
 }
 
 fn collect(entries: Vec<Result<Vec<EndpointRow>, String>>) -> Listing<EndpointRow> {
@@ -251,6 +316,14 @@ struct LbEndpoint<'a> {
 
 #[derive(Debug, Default, serde::Deserialize)]
 struct Endpoint<'a> {
+    #[serde(borrow, default)]
+    address: Address<'a>,
+    #[serde(borrow, default, alias = "additionalAddresses")]
+    additional_addresses: Vec<AdditionalAddress<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct AdditionalAddress<'a> {
     #[serde(borrow, default)]
     address: Address<'a>,
 }

@@ -23,7 +23,10 @@ pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
 pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, route_details};
-pub use endpoints::{EndpointFilter, EndpointRow, endpoints, live_endpoints, matching_assignments, matching_statuses};
+pub use endpoints::{
+    DiscoveredRow, EndpointFilter, EndpointRow, discovered, endpoints, live_endpoints, matching_assignments,
+    matching_statuses,
+};
 pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
 pub use name::SubsetKey;
 pub use proxy_status::{

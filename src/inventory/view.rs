@@ -210,6 +210,22 @@ impl Address<'_> {
     }
 }
 
+impl Address<'_> {
+    /// The address with its port, whatever that is; a pipe's path stands alone.
+    pub(super) fn with_port(&self) -> String {
+        match (&self.socket_address, &self.pipe) {
+            (Some(socket), _) => format!("{}:{}", &*socket.address, socket.port_value.0),
+            (None, Some(pipe)) => pipe.path.to_string(),
+            (None, None) => self.endpoint().2,
+        }
+    }
+
+    /// The port; 0 if there is none.
+    pub(super) fn port(&self) -> u32 {
+        self.socket_address.as_ref().map_or(0, |socket| socket.port_value.0)
+    }
+}
+
 /// A `RouteMatch`: only the path.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
 pub(super) struct RouteMatch<'a> {

@@ -39,7 +39,7 @@ use std::fmt;
 pub use answer::{All, Answer, Output, Query, Verb, answer};
 pub use compare::compare;
 pub use document::{Document, Form, Unprintable, json_to_yaml, safe};
-pub use table::{ecds_table, eds_table};
+pub use table::ecds_table;
 
 /// What makes istioctl give up a dump: the text of its message.
 #[derive(Debug, Clone, PartialEq, Eq)]

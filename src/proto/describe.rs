@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -37,7 +37,7 @@ pub enum What {
 /// Whether `proto/` holds a message of that full name.
 #[must_use]
 pub fn is_modelled(message: &str) -> bool {
-    table().messages.contains_key(message)
+    MESSAGES.binary_search_by_key(&message, |(name, ..)| name).is_ok()
 }
 
 /// What the values of a field hold.
@@ -54,7 +54,7 @@ pub enum Holds {
 /// What a modelled field holds, and whether it is a list; `name` is in either spelling.
 #[must_use]
 pub fn field(message: &str, name: &str) -> Option<(Holds, bool)> {
-    let field = table().message(message)?.fields.get(name)?;
+    let field = self::message(message)?.fields.get(name)?;
     let holds = match &field.kind {
         Kind::Map(values) => values.message().map_or(Holds::Plain, Holds::Map),
         kind => kind.message().map_or(Holds::Plain, Holds::Message),
@@ -77,7 +77,7 @@ pub fn unmodelled_value(message: &str, json: &Value) -> Vec<Unmodelled> {
 
 fn walk<'de>(message: &str, json: impl Deserializer<'de>) -> Vec<Unmodelled> {
     let mut walk = Walk::default();
-    match table().message(message) {
+    match self::message(message) {
         // A fault only ends the walk early.
         Some(message) => drop(Seed { shape: Shape::Message(message), walk: &mut walk }.deserialize(json)),
         None => walk.found(What::Type(message.to_owned())),
@@ -86,25 +86,48 @@ fn walk<'de>(message: &str, json: impl Deserializer<'de>) -> Vec<Unmodelled> {
 }
 
 /// All of `proto/`, by full name. What is asked for is prepared on the way: an answer needs a small part.
-struct Table {
-    messages: HashMap<String, Entry<DescriptorProto, Message>>,
-    enums: HashMap<String, Entry<EnumDescriptorProto, Enum>>,
+struct Table<T: 'static> {
+    /// Names in order, and where the descriptor of each stands in [`DESCRIPTORS`].
+    names: &'static [(&'static str, usize, usize)],
+    prepared: Vec<OnceLock<T>>,
 }
 
-/// A descriptor, and what is made of it on first use.
-struct Entry<D, T> {
-    descriptor: D,
-    prepared: OnceLock<T>,
-}
+// Made by build.rs: `MESSAGES` and `ENUMS`.
+include!(concat!(env!("OUT_DIR"), "/described.rs"));
 
-impl<D, T> Entry<D, T> {
-    fn of(descriptor: D) -> Self {
-        Self { descriptor, prepared: OnceLock::new() }
+static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));
+
+impl<T> Table<T> {
+    fn of(names: &'static [(&'static str, usize, usize)]) -> Self {
+        Self { names, prepared: names.iter().map(|_| OnceLock::new()).collect() }
+    }
+
+    fn find<D: prost::Message + Default>(&self, name: &str, prepare: impl FnOnce(&'static str, &D) -> T) -> Option<&T> {
+        let nth = self.names.binary_search_by_key(&name, |(name, ..)| name).ok()?;
+        let (name, start, end) = self.names.get(nth)?;
+        Some(self.prepared.get(nth)?.get_or_init(|| {
+            // build.rs has just encoded it, so it always decodes.
+            let descriptor = D::decode(DESCRIPTORS.get(*start..*end).unwrap_or_default()).unwrap_or_default();
+            prepare(name, &descriptor)
+        }))
     }
 }
 
+fn message(name: &str) -> Option<&'static Message> {
+    static TABLE: LazyLock<Table<Message>> = LazyLock::new(|| Table::of(&MESSAGES));
+    TABLE.find(name, Message::of)
+}
+
+fn enumeration(name: &str) -> Option<&'static Enum> {
+    static TABLE: LazyLock<Table<Enum>> = LazyLock::new(|| Table::of(&ENUMS));
+    TABLE.find(name, |name, descriptor: &EnumDescriptorProto| {
+        let values = descriptor.value.iter().map(|value| (value.name().to_owned(), value.number()));
+        Enum { name, values: values.collect() }
+    })
+}
+
 struct Message {
-    name: String,
+    name: &'static str,
     /// By both spellings.
     fields: HashMap<String, Field>,
     /// Both spellings to the name.
@@ -112,7 +135,7 @@ struct Message {
 }
 
 struct Enum {
-    name: String,
+    name: &'static str,
     values: HashMap<String, i32>,
 }
 
@@ -144,58 +167,8 @@ impl Kind {
     }
 }
 
-fn table() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(|| {
-        let bytes: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-        // build.rs has just encoded it, so it always decodes.
-        let descriptors: FileDescriptorSet = prost::Message::decode(bytes).unwrap_or_default();
-        let mut table = Table { messages: HashMap::new(), enums: HashMap::new() };
-        for file in descriptors.file.into_iter().filter(|file| file.package() != "google.protobuf") {
-            let package = file.package().to_owned();
-            file.message_type.into_iter().for_each(|message| table.add_message(&package, message));
-            file.enum_type.into_iter().for_each(|each| table.add_enum(&package, each));
-        }
-        table
-    })
-}
-
-impl Table {
-    fn add_message(&mut self, scope: &str, mut message: DescriptorProto) {
-        let name = format!("{scope}.{}", message.name());
-        let nested = std::mem::take(&mut message.nested_type);
-        for nested in nested {
-            // The entries of maps belong to their fields.
-            if is_entry(&nested) {
-                message.nested_type.push(nested);
-            } else {
-                self.add_message(&name, nested);
-            }
-        }
-        std::mem::take(&mut message.enum_type).into_iter().for_each(|nested| self.add_enum(&name, nested));
-        self.messages.insert(name, Entry::of(message));
-    }
-
-    fn add_enum(&mut self, scope: &str, each: EnumDescriptorProto) {
-        self.enums.insert(format!("{scope}.{}", each.name()), Entry::of(each));
-    }
-
-    fn message(&self, name: &str) -> Option<&Message> {
-        let entry = self.messages.get(name)?;
-        Some(entry.prepared.get_or_init(|| Message::of(name, &entry.descriptor)))
-    }
-
-    fn enumeration(&self, name: &str) -> Option<&Enum> {
-        let entry = self.enums.get(name)?;
-        Some(entry.prepared.get_or_init(|| {
-            let values = entry.descriptor.value.iter().map(|value| (value.name().to_owned(), value.number()));
-            Enum { name: name.to_owned(), values: values.collect() }
-        }))
-    }
-}
-
 impl Message {
-    fn of(name: &str, message: &DescriptorProto) -> Self {
+    fn of(name: &'static str, message: &DescriptorProto) -> Self {
         let mut fields = HashMap::new();
         for field in &message.field {
             let described = Field {
@@ -211,7 +184,7 @@ impl Message {
             .iter()
             .flat_map(|name| [(name.clone(), name.clone()), (lower_camel(name), name.clone())])
             .collect();
-        Self { name: name.to_owned(), fields, left_out }
+        Self { name, fields, left_out }
     }
 }
 
@@ -304,8 +277,8 @@ impl Shape {
         match kind {
             Kind::Plain => Self::Plain,
             Kind::Any => Self::Any,
-            Kind::Message(name) => table().message(name).map_or(Self::Plain, Self::Message),
-            Kind::Enum(name) => table().enumeration(name).map_or(Self::Plain, Self::Enum),
+            Kind::Message(name) => message(name).map_or(Self::Plain, Self::Message),
+            Kind::Enum(name) => enumeration(name).map_or(Self::Plain, Self::Enum),
             Kind::Map(values) => Self::Map(values),
         }
     }
@@ -381,7 +354,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         if let Shape::Enum(known) = self.shape
             && !known.values.contains_key(text)
         {
-            self.walk.found(What::EnumValue(known.name.clone(), text.to_owned()));
+            self.walk.found(What::EnumValue(known.name.to_owned(), text.to_owned()));
         }
         Ok(())
     }
@@ -390,7 +363,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         if let Shape::Enum(known) = self.shape
             && !known.values.values().any(|value| i64::from(*value) == number)
         {
-            self.walk.found(What::EnumValue(known.name.clone(), number.to_string()));
+            self.walk.found(What::EnumValue(known.name.to_owned(), number.to_string()));
         }
         Ok(())
     }
@@ -463,7 +436,7 @@ fn any<'de, A: MapAccess<'de>>(mut map: A, walk: &mut Walk) -> Result<(), A::Err
     if name.starts_with("google.protobuf.") {
         return skip_rest(map);
     }
-    let Some(message) = table().message(name) else {
+    let Some(message) = message(name) else {
         walk.found(What::Type(name.to_owned()));
         return skip_rest(map);
     };
@@ -484,7 +457,7 @@ fn typed_struct<'de, A: MapAccess<'de>>(mut map: A, walk: &mut Walk) -> Result<(
         }
     }
     let name = type_name(&url);
-    match table().message(name) {
+    match message(name) {
         Some(message) => walk.inside(Part::Field("value"), |walk| {
             // Parsed JSON has no syntax to be at fault.
             drop(Seed { shape: Shape::Message(message), walk }.deserialize(&value));

@@ -28,7 +28,7 @@ pub use graph::{DanglingAnswer, EdgeAnswer, GraphAnswer, NodeAnswer};
 pub use json::{compact, pretty, yaml};
 pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
-    authorization_policies, clusters, clusters_named, clusters_wide, endpoints, endpoints_wide, listeners,
+    authorization_policies, clusters, clusters_named, clusters_wide, discovered, endpoints, endpoints_wide, listeners,
     listeners_brief, listeners_named, listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide,
     versions,
 };

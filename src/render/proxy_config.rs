@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use super::escape::escape;
 use super::table::Table;
 use crate::inventory::{
-    CertificateRow, ClusterDetail, ClusterRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow, RouteDetail,
-    SecretRow, SubsetKey, Versions,
+    CertificateRow, ClusterDetail, ClusterRow, DiscoveredRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow,
+    RouteDetail, SecretRow, SubsetKey, Versions,
 };
 
 /// The table of clusters within that of everything: with the name in front, as istioctl writes it.
@@ -93,6 +93,16 @@ pub fn listeners_wide<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
         if row.chains.is_empty() {
             add("-", "-");
         }
+    }
+    table
+}
+
+/// One row an endpoint that EDS delivered.
+#[must_use]
+pub fn discovered(rows: &[DiscoveredRow]) -> Table<'_> {
+    let mut table = Table::new(&["NAME", "STATUS", "LOCALITY", "CLUSTER"], 5);
+    for row in rows {
+        table.row([&row.addresses, &row.status, &row.locality, &row.cluster].map(|cell| Cow::Borrowed(cell.as_str())));
     }
     table
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::escape::escape;
 use super::style::HEAD;
 
@@ -12,7 +14,8 @@ use super::style::HEAD;
 #[derive(Debug)]
 pub struct Table<'a> {
     header: Vec<Cow<'a, str>>,
-    rows: Vec<Vec<Cow<'a, str>>>,
+    /// Row after row.
+    cells: Vec<Cow<'a, str>>,
     padding: usize,
 }
 
@@ -26,26 +29,25 @@ impl<'a> Table<'a> {
     /// The same where the columns depend on what is shown.
     #[must_use]
     pub fn with_header(header: Vec<Cow<'a, str>>, padding: usize) -> Self {
-        Self { header, rows: Vec::new(), padding }
+        Self { header, cells: Vec::new(), padding }
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cow<'a, str>>) {
-        self.rows.push(
-            cells
-                .into_iter()
-                .map(|cell| match escape(&cell) {
-                    Cow::Borrowed(_) => cell,
-                    Cow::Owned(escaped) => Cow::Owned(escaped),
-                })
-                .collect(),
-        );
+        let before = self.cells.len();
+        self.cells.extend(cells.into_iter().map(|cell| match escape(&cell) {
+            Cow::Borrowed(_) => cell,
+            Cow::Owned(escaped) => Cow::Owned(escaped),
+        }));
+        // A row of another length would shift all that follow.
+        self.cells.resize(before + self.header.len(), Cow::Borrowed(""));
     }
 
     /// The same with a text in front of each first cell.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Self {
-        for cell in self.rows.iter_mut().filter_map(|row| row.first_mut()) {
+        let columns = self.header.len().max(1);
+        for cell in self.cells.iter_mut().step_by(columns) {
             *cell = format!("{prefix}{cell}").into();
         }
         self
@@ -54,23 +56,38 @@ impl<'a> Table<'a> {
     /// The text, one line a row.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut widths: Vec<usize> = self.header.iter().map(|cell| measure(cell)).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(measure(cell));
+        // Rows that one thread takes at a time.
+        const SOME: usize = 2048;
+        let columns = self.header.len().max(1);
+        let header = || self.header.iter().map(|cell| measure(cell)).collect::<Vec<usize>>();
+        let wider = |mut widths: Vec<usize>, others: &[usize]| {
+            widths.iter_mut().zip(others).for_each(|(width, other)| *width = (*width).max(*other));
+            widths
+        };
+        let pieces = || self.cells.par_chunks(SOME * columns);
+        let of_piece = |piece: &[Cow<'_, str>]| {
+            let mut widths = header();
+            for row in piece.chunks(columns) {
+                widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(measure(cell)));
             }
-        }
+            widths
+        };
+        let widths = pieces().map(of_piece).reduce(header, |one, other| wider(one, &other));
         let line: usize = widths.iter().map(|width| width + self.padding).sum();
-        let mut out = String::with_capacity(line * (self.rows.len() + 1) + 16);
-        out.push_str(&HEAD.render().to_string());
-        self.line(&mut out, &widths, self.header.iter().map(AsRef::as_ref));
-        out.push_str(&HEAD.render_reset().to_string());
-        out.push('\n');
-        for row in &self.rows {
-            self.line(&mut out, &widths, row.iter().map(AsRef::as_ref));
-            out.push('\n');
-        }
-        out
+        let rendered = pieces().map(|piece| {
+            let mut out = String::with_capacity(line * (piece.len() / columns) + 16);
+            for row in piece.chunks(columns) {
+                self.line(&mut out, &widths, row.iter().map(AsRef::as_ref));
+                out.push('\n');
+            }
+            out
+        });
+        let mut head = HEAD.render().to_string();
+        self.line(&mut head, &widths, self.header.iter().map(AsRef::as_ref));
+        head.push_str(&HEAD.render_reset().to_string());
+        head.push('\n');
+        let rendered: Vec<String> = std::iter::once(head).chain(rendered.collect::<Vec<_>>()).collect();
+        rendered.concat()
     }
 
     fn line<'c>(&self, out: &mut String, widths: &[usize], cells: impl ExactSizeIterator<Item = &'c str>) {

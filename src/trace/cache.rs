@@ -103,7 +103,7 @@ impl Cache {
 
     /// The domains of a table that lives as long as the tracer: the proxy's own, or one of [`Cache::table`].
     pub(crate) fn domains(&self, table: &RouteTable) -> Arc<Domains> {
-        kept(&self.domains, address(table), || Arc::new(Domains::of(table)))
+        kept(&self.domains, address(table), Arc::<Domains>::default)
     }
 
     /// Envoy's RE2 pattern as a matcher of the whole text.

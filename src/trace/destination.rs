@@ -178,7 +178,7 @@ fn vip_of_virtual_host(cx: &Context<'_>, host: &str, port: u16) -> Option<(IpAdd
     for name in [port.to_string(), format!("http.{port}")] {
         let Some((resource, Ok(table))) = cx.proxy.route_table(&name) else { continue };
         let domains = cx.cache.domains(table);
-        let found = domains.exact(&host_in_lower_case).into_iter().chain(domains.exact(&with_port)).min();
+        let found = domains.exact(table, &host_in_lower_case).into_iter().chain(domains.exact(table, &with_port)).min();
         let Some((index, entry)) = found.and_then(|index| Some((index, table.virtual_hosts.get(index)?))) else {
             continue;
         };
@@ -218,7 +218,7 @@ fn vip_of_chain(cx: &Context<'_>, host: &str, port: u16, capture: &Accepting<'_>
         let knows = |name: &String| {
             let Some((_, Ok(table))) = cx.proxy.route_table(name) else { return false };
             let domains = cx.cache.domains(table);
-            domains.exact(&host_in_lower_case).or_else(|| domains.exact(&with_port)).is_some()
+            domains.exact(table, &host_in_lower_case).or_else(|| domains.exact(table, &with_port)).is_some()
         };
         if let Some(route) = names_of(cx, chain).iter().find(|name| knows(name)) {
             let why = format!("the chain for this address has route {route}, of which {host} is a domain");

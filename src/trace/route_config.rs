@@ -70,7 +70,7 @@ impl Table<'_> {
 
     /// The virtual host of a request, and the domain that led there.
     pub(crate) fn lookup(&self, cx: &Context<'_>, stream: &Stream) -> Option<(&VirtualHostEntry, String)> {
-        let found = cx.cache.domains(self.routes()).find(self.host_for_matching(stream).as_deref())?;
+        let found = cx.cache.domains(self.routes()).find(self.routes(), self.host_for_matching(stream).as_deref())?;
         Some((self.routes().virtual_hosts.get(found.index)?, found.domain))
     }
 

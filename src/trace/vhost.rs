@@ -3,23 +3,44 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xxhash_rust::xxh64::xxh64;
 
 use super::outcome::Rejected;
 use crate::dump::{RouteTable, VirtualHostEntry};
 
-/// The domains of a route configuration, ready for look-up.
+/// The domains of a route configuration, ready for look-up: of that table alone, which every question brings along.
 #[derive(Debug, Default)]
 pub(crate) struct Domains {
+    /// Made when more than a few hosts were looked for.
+    lookup: OnceLock<Lookup>,
+    /// How often a host was looked for without it.
+    looked: AtomicUsize,
+    /// Made when a host has no virtual host.
+    like: OnceLock<Like>,
+}
+
+/// Looking through all domains for a few hosts costs less than preparing for any.
+const MOST_LOOKS: usize = 8;
+
+/// All domains by how they match.
+#[derive(Debug, Default)]
+struct Lookup {
     exact: HashMap<String, usize>,
     /// Suffixes of `*…` domains by length, the longest first.
     suffixes: Vec<(usize, HashMap<String, usize>)>,
     /// Prefixes of `…*` domains by length, the longest first.
     prefixes: Vec<(usize, HashMap<String, usize>)>,
     any: Option<usize>,
-    /// Made when a host has no virtual host.
-    like: OnceLock<Like>,
+}
+
+/// A domain by how it matches.
+enum Domain<'a> {
+    Any,
+    Suffix(&'a str),
+    Prefix(&'a str),
+    Exact(&'a str),
 }
 
 /// A virtual host found, and by which of its domains.
@@ -32,29 +53,100 @@ pub(crate) struct Found {
 }
 
 impl Domains {
-    /// Builds the look-up; of a domain that stands twice the first counts (Envoy rejects such a configuration).
-    pub(crate) fn of(table: &RouteTable) -> Self {
-        let mut domains = Self::default();
-        for (index, host) in table.virtual_hosts.iter().enumerate() {
-            for domain in &host.domains {
-                domains.add(&lower(domain), index);
-            }
+    /// The first virtual host that lists the name itself, in lower case.
+    pub(crate) fn exact(&self, table: &RouteTable, name: &str) -> Option<usize> {
+        match self.lookup(table) {
+            Some(lookup) => lookup.exact.get(name).copied(),
+            None => exact(table, name),
         }
-        domains.suffixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        domains.prefixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        domains
     }
 
-    fn add(&mut self, domain: &str, index: usize) {
-        if domain == "*" {
-            self.any.get_or_insert(index);
-        } else if let Some(suffix) = domain.strip_prefix('*') {
-            insert(&mut self.suffixes, suffix, index);
-        } else if let Some(prefix) = domain.strip_suffix('*') {
-            insert(&mut self.prefixes, prefix, index);
-        } else {
-            self.exact.entry(domain.to_owned()).or_insert(index);
+    /// The virtual host for a host: exact, longest suffix, longest prefix, `*`; of a domain that stands twice the first
+    /// counts (Envoy rejects such a configuration). A request that has none, which isn't one with an empty one, gets
+    /// `*` only where there is no other domain.
+    pub(crate) fn find(&self, table: &RouteTable, host: Option<&str>) -> Option<Found> {
+        match self.lookup(table) {
+            Some(lookup) => lookup.find(host),
+            None => find(table, host),
         }
+    }
+
+    fn lookup(&self, table: &RouteTable) -> Option<&Lookup> {
+        let is_early = || self.looked.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS;
+        if self.lookup.get().is_none() && is_early() {
+            return None;
+        }
+        Some(self.lookup.get_or_init(|| Lookup::of(table)))
+    }
+}
+
+impl<'a> Domain<'a> {
+    fn of(text: &'a str) -> Self {
+        if text == "*" {
+            Self::Any
+        } else if let Some(suffix) = text.strip_prefix('*') {
+            Self::Suffix(suffix)
+        } else if let Some(prefix) = text.strip_suffix('*') {
+            Self::Prefix(prefix)
+        } else {
+            Self::Exact(text)
+        }
+    }
+}
+
+/// All domains in lower case, with the index of their virtual host.
+fn domains(table: &RouteTable) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
+    let hosts = table.virtual_hosts.iter().enumerate();
+    hosts.flat_map(|(index, host)| host.domains.iter().map(move |domain| (index, lower(domain))))
+}
+
+/// As [`Domains::exact`], reading all.
+fn exact(table: &RouteTable, name: &str) -> Option<usize> {
+    let is_it = |domain: &str| matches!(Domain::of(domain), Domain::Exact(own) if own == name);
+    domains(table).find(|(_, domain)| is_it(domain)).map(|(index, _)| index)
+}
+
+/// As [`Domains::find`], reading all.
+fn find(table: &RouteTable, host: Option<&str>) -> Option<Found> {
+    let host = host.map(str::to_lowercase);
+    let mut only_any = true;
+    // How well each matches: exact, then suffixes, then prefixes, each by length. The first of equals stays.
+    let mut best: Option<((u8, usize), Found)> = None;
+    for (index, domain) in domains(table) {
+        let kind = Domain::of(&domain);
+        only_any &= matches!(kind, Domain::Any);
+        let rank = match (kind, host.as_deref()) {
+            (Domain::Any, _) => (0, 0),
+            (Domain::Exact(own), Some(host)) if own == host => (3, 0),
+            (Domain::Suffix(own), Some(host)) if host.len() > own.len() && host.ends_with(own) => (2, own.len()),
+            (Domain::Prefix(own), Some(host)) if host.len() > own.len() && host.starts_with(own) => (1, own.len()),
+            _ => continue,
+        };
+        if best.as_ref().is_none_or(|(held, _)| rank > *held) {
+            best = Some((rank, Found { index, domain: domain.into_owned() }));
+        }
+    }
+    best.filter(|_| host.is_some() || only_any).map(|(_, found)| found)
+}
+
+impl Lookup {
+    fn of(table: &RouteTable) -> Self {
+        let mut lookup = Self::default();
+        for (index, domain) in domains(table) {
+            match Domain::of(&domain) {
+                Domain::Any => {
+                    lookup.any.get_or_insert(index);
+                }
+                Domain::Suffix(suffix) => insert(&mut lookup.suffixes, suffix, index),
+                Domain::Prefix(prefix) => insert(&mut lookup.prefixes, prefix, index),
+                Domain::Exact(name) => {
+                    lookup.exact.entry(name.to_owned()).or_insert(index);
+                }
+            }
+        }
+        lookup.suffixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        lookup.prefixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        lookup
     }
 
     /// Whether `*` is the only domain: then it isn't asked for the host at all.
@@ -62,14 +154,7 @@ impl Domains {
         self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty()
     }
 
-    /// The first virtual host that lists the name itself, in lower case.
-    pub(crate) fn exact(&self, name: &str) -> Option<usize> {
-        self.exact.get(name).copied()
-    }
-
-    /// The virtual host for a host: exact, longest suffix, longest prefix, `*`. A request that has none, which isn't one
-    /// with an empty one, gets `*` only where there is no other domain.
-    pub(crate) fn find(&self, host: Option<&str>) -> Option<Found> {
+    fn find(&self, host: Option<&str>) -> Option<Found> {
         let found = |index: &usize, domain: String| Found { index: *index, domain };
         if self.only_any() {
             return self.any.as_ref().map(|index| found(index, "*".to_owned()));
@@ -196,4 +281,31 @@ fn nearly(domain: &str, host: &str, bare: &str, first: &str) -> Option<String> {
 /// Name for messages.
 pub(crate) fn display_name(entry: &VirtualHostEntry) -> String {
     if entry.name.is_empty() { entry.domains.first().cloned().unwrap_or_default() } else { entry.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
+
+    /// Names of few letters, so that they meet.
+    const NAME: &str = r"\*?[aB]{0,3}(\.[ab]{1,2})?\*?";
+
+    proptest! {
+        #[test]
+        fn both_ways_find_the_same(
+            hosts in prop::collection::vec(prop::collection::vec(NAME, 1..4), 0..6),
+            host in prop::option::of("[aAb]{0,3}(\\.[ab]{1,2})?"),
+        ) {
+            let host_of = |domains: Vec<String>| VirtualHost { domains, ..VirtualHost::default() };
+            let virtual_hosts = hosts.into_iter().map(host_of).collect();
+            let table = RouteTable::of(RouteConfiguration { virtual_hosts, ..RouteConfiguration::default() });
+            let lookup = Lookup::of(&table);
+            prop_assert_eq!(find(&table, host.as_deref()), lookup.find(host.as_deref()));
+            let name = host.unwrap_or_default().to_lowercase();
+            prop_assert_eq!(exact(&table, &name), lookup.exact.get(&name).copied());
+        }
+    }
 }

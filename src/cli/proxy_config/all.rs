@@ -140,6 +140,8 @@ fn tables(ui: &mut Ui, args: &AllArgs, proxy: &Proxy) -> Result<Verdict, CliErro
     warnings.extend(secrets.warnings);
 
     title(ui, "ENDPOINTS", false)?;
-    ui.bytes(super::eds::table(proxy, &filters.endpoints, true)?.as_bytes())?;
+    let endpoints = inventory::discovered(proxy, &filters.endpoints);
+    ui.answer(&render::discovered(&endpoints.rows).with_prefix("endpoint/").render())?;
+    warnings.extend(endpoints.warnings);
     Ok(super::verdict(ui, &warnings))
 }

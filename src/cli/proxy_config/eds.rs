@@ -4,9 +4,9 @@ use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
-use crate::dump::Proxy;
 use crate::inventory::{self, EndpointFilter};
-use crate::istioctl::{self, Document, Verb};
+use crate::istioctl::Verb;
+use crate::render;
 
 /// List the endpoints that EDS has delivered, by cluster
 #[derive(Debug, clap::Args)]
@@ -55,15 +55,11 @@ pub(super) fn run(ui: &mut Ui, args: &EdsArgs) -> Result<Verdict, CliError> {
             let kept = inventory::matching_assignments(&proxy, &args.filter());
             super::resources(ui, format, &kept)?;
         }
-        _ => ui.bytes(table(&proxy, &args.filter(), false)?.as_bytes())?,
+        _ => {
+            let listing = inventory::discovered(&proxy, &args.filter());
+            ui.answer(&render::discovered(&listing.rows).render())?;
+            return Ok(super::verdict(ui, &listing.warnings));
+        }
     }
     Ok(Verdict::Clean)
-}
-
-/// The table of the load assignments in force.
-pub(super) fn table(proxy: &Proxy, filter: &EndpointFilter, is_named: bool) -> Result<String, CliError> {
-    let in_force = proxy.load_assignments().iter().filter(|assignment| assignment.state.is_in_force());
-    let texts: Vec<_> = in_force.map(|assignment| (assignment.kind().message(), assignment.printable())).collect();
-    let documents: Result<Vec<_>, _> = texts.iter().map(|(name, text)| Document::read_as(name, text)).collect();
-    Ok(istioctl::eds_table(&documents?, filter, is_named))
 }

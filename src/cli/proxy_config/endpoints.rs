@@ -1,5 +1,7 @@
 //! `xdsight proxy-config endpoints`
 
+use std::mem::ManuallyDrop;
+
 use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::suggest::closest;
@@ -69,7 +71,7 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
         }
         return Ok(Verdict::Clean);
     }
-    let proxy = Proxy::load(&artifacts)?;
+    let proxy = ManuallyDrop::new(Proxy::load(&artifacts)?);
     input::warn(ui, &proxy);
     let listing = inventory::endpoints(&proxy, &filter);
     if !is_list {

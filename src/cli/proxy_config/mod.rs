@@ -11,6 +11,8 @@ mod listeners;
 mod routes;
 mod secrets;
 
+use std::mem::ManuallyDrop;
+
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 
@@ -83,7 +85,7 @@ impl Common {
         self.input.as_deref().or(self.file.as_deref()).unwrap_or("-")
     }
 
-    fn load(&self, ui: &mut Ui) -> Result<Proxy, CliError> {
+    fn load(&self, ui: &mut Ui) -> Result<ManuallyDrop<Proxy>, CliError> {
         let proxy = input::load(self.name())?;
         input::warn(ui, &proxy);
         Ok(proxy)

@@ -119,6 +119,8 @@ pub(super) fn run(ui: &mut Ui, args: &TraceArgs) -> Result<Verdict, CliError> {
     input::warn(ui, &proxy);
     let tracer = Tracer::new(&proxy).assuming(args.assumptions()?);
     let answer = TraceAnswer::new(&request, &tracer.trace(&request));
+    // Its caches end with the process, as the proxy does.
+    std::mem::forget(tracer);
     ui.answer(&written(args.output, &answer)?)?;
     warn_unused(ui, args, &answer.assumed.iter().cloned().collect());
     Ok(if answer.is_delivered() { Verdict::Clean } else { Verdict::Found })

@@ -9,7 +9,6 @@ mod versions;
 
 use super::Document;
 use super::node::Node;
-use crate::inventory::EndpointFilter;
 use crate::render::Table;
 
 pub(super) use clusters::{clusters, sort_by_subset};
@@ -18,15 +17,6 @@ pub(super) use listeners::{is_wanted, listeners};
 pub(super) use routes::{routes, sort as sort_routes};
 pub(super) use secrets::{ecds, secrets};
 pub(super) use versions::bootstrap;
-
-/// The table `eds` of load assignments; with `is_named`, as in `all`.
-#[must_use]
-pub fn eds_table(assignments: &[Document<'_>], filter: &EndpointFilter, is_named: bool) -> String {
-    let mut kept: Vec<_> =
-        assignments.iter().filter_map(|assignment| endpoints::filtered(assignment.node().clone(), filter)).collect();
-    sort_by_subset(&mut kept, "clusterName");
-    eds(&kept, if is_named { Prefix::Kind } else { Prefix::None })
-}
 
 /// The table `ecds` of filters with their envelopes.
 #[must_use]
