@@ -3,6 +3,7 @@
 //! An artifact is bytes with what they are and where they come from. What a file is, is told by its content, never by
 //! its name. This room knows nothing of what the configuration in it means; it and `cli` alone touch the file system.
 
+mod clusters_page;
 mod read;
 mod recognise;
 mod source;

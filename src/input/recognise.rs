@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::clusters_page;
 use super::source::Source;
 
 /// One input with what it is.
@@ -20,7 +21,7 @@ pub struct Artifact {
 pub enum ArtifactKind {
     /// A configuration dump in any of its forms, resources of one, or a bootstrap.
     Dump,
-    /// `/clusters?format=json`.
+    /// `/clusters`, with `?format=json` or without.
     Clusters,
     /// `/listeners?format=json`.
     Listeners,
@@ -145,6 +146,11 @@ pub fn recognise(source: Source) -> Result<Artifact, NotADump> {
     let body = head.get(first..).unwrap_or_default();
     let line = source.line(first).unwrap_or(1);
     if let Some(not_a_dump) = explain(head, body, first, line) {
+        if not_a_dump == NotADump::TextPage("clusters")
+            && let Some(clusters) = std::str::from_utf8(bytes).ok().and_then(clusters_page::to_json)
+        {
+            return Ok(json(Source::converted(source.file(), clusters.to_string().into_bytes()), 0));
+        }
         return Err(not_a_dump);
     }
     if is_yaml(body) {
@@ -400,6 +406,7 @@ mod tests {
         check("{\"certificates\":[{\"identity\":\"a\"}]}", "Dump at 0");
         check("{\"certificates\":[{\"ca_cert\":[]}]}", "Certs at 0");
         check("{\n \"certificates\": []\n}", "Certs at 0");
+        check("a::1.2.3.4:80::weight::1\n", "Clusters at 0");
         check("- name: a\n  type: EDS\n", "Dump at 0");
         check("a: 1\n---\nb: 2\n", "Dump at 0");
     }
@@ -409,7 +416,8 @@ mod tests {
         check(" \n", "the file is empty");
         check("<!DOCTYPE html><html>", "this is an HTML page, not a config_dump");
         check("\n{'configs': []}", "column 2: this is a Python literal (quotes are ' and not \"), not JSON");
-        check("a::b::c", "this is the text form of the admin page /clusters, not a config_dump");
+        check("a::b::c\nd\n", "this is the text form of the admin page /clusters, not a config_dump");
+        check("a::1.2.3.4:80", "this is the text form of the admin page /listeners, not a config_dump");
         check("hello", "this is neither JSON nor YAML; it starts with \"hello\"");
         check("PK\u{3}\u{4}x", "this is a file of zip, not a config_dump");
         check(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use pbjson_types::Duration;
 
+use super::endpoints::{ABSENT, FAILED_CHECK};
 use super::{EndpointFilter, EndpointRow, endpoints};
 use crate::dump::{DecodeError, Proxy, Resource, decode_any, type_of};
 use crate::proto::envoy::config::cluster::v3::{CircuitBreakers, Cluster, OutlierDetection};
@@ -213,6 +214,10 @@ impl EndpointCounts {
     pub fn of(proxy: &Proxy) -> Self {
         let mut counts: HashMap<String, (usize, usize)> = HashMap::new();
         for row in endpoints(proxy, &EndpointFilter::default()).rows {
+            // Of both sides, Envoy's own counts.
+            if row.status == ABSENT {
+                continue;
+            }
             let (healthy, total) = counts.entry(row.cluster.clone()).or_default();
             *healthy += usize::from(is_usable(&row));
             *total += 1;
@@ -222,7 +227,9 @@ impl EndpointCounts {
 }
 
 fn is_usable(row: &EndpointRow) -> bool {
-    row.ejected != Some(true) && matches!(row.status.as_str(), "HEALTHY" | "UNKNOWN" | "DEGRADED")
+    row.ejected != Some(true)
+        && !row.flags.contains(&FAILED_CHECK)
+        && matches!(row.status.as_str(), "HEALTHY" | "UNKNOWN" | "DEGRADED")
 }
 
 /// A cluster in words.
@@ -259,11 +266,16 @@ pub fn cluster_detail(resource: &Resource<Cluster>, counts: &EndpointCounts) -> 
 fn sockets(cluster: &Cluster) -> String {
     let matches = cluster.transport_socket_matches.iter();
     let matches: Vec<String> =
-        matches.map(|entry| format!("{}: {}", entry.name, socket(entry.transport_socket.as_ref()))).collect();
-    if matches.is_empty() { socket(cluster.transport_socket.as_ref()) } else { matches.join("; ") }
+        matches.map(|entry| format!("{}: {}", entry.name, socket(entry.transport_socket.as_ref(), true))).collect();
+    if matches.is_empty() { socket(cluster.transport_socket.as_ref(), true) } else { matches.join("; ") }
 }
 
-fn socket(socket: Option<&TransportSocket>) -> String {
+/// What a transport socket does, with the server name that it asks for or without.
+pub(super) fn socket(socket: Option<&TransportSocket>, with_sni: bool) -> String {
+    nested_socket(socket, with_sni, 0)
+}
+
+fn nested_socket(socket: Option<&TransportSocket>, with_sni: bool, depth: u32) -> String {
     let Some(socket) = socket else { return "plain".to_owned() };
     let Some(transport_socket::ConfigType::TypedConfig(any)) = &socket.config_type else {
         return if socket.name.ends_with("raw_buffer") { "plain".to_owned() } else { socket.name.clone() };
@@ -272,24 +284,25 @@ fn socket(socket: Option<&TransportSocket>) -> String {
     match kind.rsplit('.').next().unwrap_or_default() {
         "RawBuffer" => "plain".to_owned(),
         "UpstreamTlsContext" => {
-            decode_any::<UpstreamTlsContext>(any).map_or_else(|_| "TLS".to_owned(), |tls| mode(&tls))
+            decode_any::<UpstreamTlsContext>(any).map_or_else(|_| "TLS".to_owned(), |tls| mode(&tls, with_sni))
         }
-        "InternalUpstreamTransport" => {
+        // Sockets in sockets end somewhere.
+        "InternalUpstreamTransport" if depth < 8 => {
             let inner = decode_any::<InternalUpstreamTransport>(any).ok();
             let inner = inner.and_then(|internal| internal.transport_socket);
-            format!("internal listener, {}", self::socket(inner.as_ref()))
+            format!("internal listener, {}", nested_socket(inner.as_ref(), with_sni, depth + 1))
         }
         other => other.to_owned(),
     }
 }
 
-fn mode(context: &UpstreamTlsContext) -> String {
+fn mode(context: &UpstreamTlsContext, with_sni: bool) -> String {
     let common = context.common_tls_context.as_ref();
     let is_mutual = common.is_some_and(|common| {
         !common.tls_certificates.is_empty() || !common.tls_certificate_sds_secret_configs.is_empty()
     });
     let mode = if is_mutual { "mutual TLS" } else { "TLS" };
-    if context.sni.is_empty() { mode.to_owned() } else { format!("{mode} {}", context.sni) }
+    if context.sni.is_empty() || !with_sni { mode.to_owned() } else { format!("{mode} {}", context.sni) }
 }
 
 /// Istio sets what it means to be no limit to the largest number.

@@ -3,13 +3,16 @@
 //! `/clusters` says what Envoy thinks of each endpoint now; without it the EDS section of a dump says what the control
 //! plane sent, and the clusters themselves hold the endpoints of static and DNS clusters.
 
+use std::collections::{HashMap, HashSet};
+
 use rayon::prelude::*;
 
 use super::name::SubsetKey;
 use super::view::{Address, Number, Text};
 use super::{Listing, go_sort};
 use crate::dump::{Proxy, Resource};
-use crate::proto::envoy::admin::v3::ClusterStatus;
+use crate::proto::envoy::admin::v3::{ClusterStatus, HostHealthStatus};
+use crate::proto::envoy::config::core::v3 as core;
 use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 
 /// Which endpoints to list; all that are set must hold.
@@ -46,12 +49,25 @@ pub struct EndpointRow {
     pub priority: u32,
     /// Weight in its locality; `None` if not set.
     pub weight: Option<u32>,
+    /// What speaks against it, in words; empty where only the control plane's view is known.
+    pub flags: Vec<&'static str>,
+    /// What EDS says of it, where both that and `/clusters` are known: its health, or [`ABSENT`]; `None` for endpoints of
+    /// clusters that EDS has nothing to do with.
+    pub eds: Option<String>,
 }
+
+/// Stands for the health of an endpoint on the side that doesn't have it.
+pub const ABSENT: &str = "ABSENT";
+
+/// What is said of an endpoint that active health checks found unhealthy.
+pub(super) const FAILED_CHECK: &str = "failed health check";
 
 /// The endpoints in istioctl's order: address, port, cluster.
 #[must_use]
 pub fn endpoints(proxy: &Proxy, filter: &EndpointFilter) -> Listing<EndpointRow> {
-    let mut listing = if proxy.has_cluster_statuses() {
+    let mut listing = if proxy.has_cluster_statuses() && proxy.has_endpoints_section() {
+        side_by_side(proxy)
+    } else if proxy.has_cluster_statuses() {
         Listing { rows: proxy.cluster_statuses().flat_map(of_status).collect(), warnings: Vec::new() }
     } else if proxy.has_endpoints_section() {
         let entries = proxy.load_assignments().par_iter().filter(|resource| resource.state.is_in_force());
@@ -69,6 +85,50 @@ pub fn endpoints(proxy: &Proxy, filter: &EndpointFilter) -> Listing<EndpointRow>
     listing.rows.retain(|row| filter.accepts(row));
     sort(&mut listing.rows);
     listing
+}
+
+/// Whether endpoints are told by `/clusters` and EDS both.
+#[must_use]
+pub fn has_both_sides(proxy: &Proxy) -> bool {
+    proxy.has_cluster_statuses() && proxy.has_endpoints_section()
+}
+
+/// What Envoy has, each with what EDS says of it, and what EDS has beyond that.
+fn side_by_side(proxy: &Proxy) -> Listing<EndpointRow> {
+    let in_force = proxy.load_assignments().par_iter().filter(|resource| resource.state.is_in_force());
+    let mut listing = collect(in_force.map(|resource| of_assignment(resource, resource.view())).collect());
+    let mut by_name: HashMap<String, Vec<EndpointRow>> = HashMap::new();
+    for row in std::mem::take(&mut listing.rows) {
+        by_name.entry(row.cluster.clone()).or_default().push(row);
+    }
+    let mut used = HashSet::new();
+    for status in proxy.cluster_statuses() {
+        let service = if status.eds_service_name.is_empty() { &status.name } else { &status.eds_service_name };
+        let has_assignment = proxy.load_assignment(service).is_some();
+        let delivered = by_name.get(service).map(Vec::as_slice).unwrap_or_default();
+        let mut rows = of_status(status);
+        for row in &mut rows {
+            let same = delivered.iter().find(|other| other.endpoint == row.endpoint);
+            row.eds = has_assignment.then(|| same.map_or_else(|| ABSENT.to_owned(), |same| same.status.clone()));
+        }
+        let is_missing = |row: &&EndpointRow| !rows.iter().any(|other| other.endpoint == row.endpoint);
+        let only_delivered: Vec<EndpointRow> =
+            delivered.iter().filter(is_missing).map(|row| only_eds(row, &status.name)).collect();
+        listing.rows.extend(rows);
+        listing.rows.extend(only_delivered);
+        used.insert(service.clone());
+    }
+    // Several names are sorted later.
+    let mut unused: Vec<(String, Vec<EndpointRow>)> =
+        by_name.into_iter().filter(|(name, _)| !used.contains(name)).collect();
+    unused.sort_by(|a, b| a.0.cmp(&b.0));
+    listing.rows.extend(unused.iter().flat_map(|(name, rows)| rows.iter().map(|row| only_eds(row, name))));
+    listing
+}
+
+/// An endpoint that EDS has delivered and Envoy hasn't.
+fn only_eds(row: &EndpointRow, cluster: &str) -> EndpointRow {
+    EndpointRow { status: ABSENT.to_owned(), eds: Some(row.status.clone()), cluster: cluster.to_owned(), ..row.clone() }
 }
 
 /// As [`endpoints`], from `/clusters` alone.
@@ -200,42 +260,68 @@ fn locality(region: &str, zone: &str, sub_zone: &str) -> String {
     out
 }
 
+/// Address and port, and how the two are written in one cell.
+pub(super) fn address_of(address: Option<&core::Address>) -> (String, u32, String) {
+    use core::{address, envoy_internal_address::AddressNameSpecifier, socket_address::PortSpecifier};
+    match address.and_then(|address| address.address.as_ref()) {
+        Some(address::Address::SocketAddress(socket)) => {
+            let port = match &socket.port_specifier {
+                Some(PortSpecifier::PortValue(port)) => *port,
+                _ => 0,
+            };
+            let cell = if port == 0 { socket.address.clone() } else { format!("{}:{port}", socket.address) };
+            (socket.address.clone(), port, cell)
+        }
+        Some(address::Address::Pipe(pipe)) => whole(format!("unix://{}", pipe.path)),
+        Some(address::Address::EnvoyInternalAddress(internal)) => {
+            let AddressNameSpecifier::ServerListenerName(name) = internal
+                .address_name_specifier
+                .clone()
+                .unwrap_or(AddressNameSpecifier::ServerListenerName(String::new()));
+            whole(format!("envoy://{name}/{}", internal.endpoint_id))
+        }
+        None => whole("unknown".to_owned()),
+    }
+}
+
 fn of_status(status: &ClusterStatus) -> Vec<EndpointRow> {
-    use crate::proto::envoy::config::core::v3::{HealthStatus, address, socket_address};
     let hosts = status.host_statuses.iter().map(|host| {
-        let (address, port, endpoint) = match host.address.as_ref().and_then(|address| address.address.as_ref()) {
-            Some(address::Address::SocketAddress(socket)) => {
-                let port = match &socket.port_specifier {
-                    Some(socket_address::PortSpecifier::PortValue(port)) => *port,
-                    _ => 0,
-                };
-                let cell = if port == 0 { socket.address.clone() } else { format!("{}:{port}", socket.address) };
-                (socket.address.clone(), port, cell)
-            }
-            Some(address::Address::Pipe(pipe)) => whole(format!("unix://{}", pipe.path)),
-            Some(address::Address::EnvoyInternalAddress(internal)) => {
-                let name = internal.address_name_specifier.as_ref().map(|name| match name {
-                    crate::proto::envoy::config::core::v3::envoy_internal_address::AddressNameSpecifier::ServerListenerName(name) => name.as_str(),
-                });
-                whole(format!("envoy://{}/{}", name.unwrap_or_default(), internal.endpoint_id))
-            }
-            None => whole("unknown".to_owned()),
-        };
+        let (address, port, endpoint) = address_of(host.address.as_ref());
         let health = host.health_status.as_ref();
         let place = host.locality.as_ref();
         EndpointRow {
             address,
             port,
             endpoint,
-            status: health.map_or(HealthStatus::Unknown, |health| health.eds_health_status()).as_str_name().to_owned(),
+            status: health
+                .map_or(core::HealthStatus::Unknown, |health| health.eds_health_status())
+                .as_str_name()
+                .to_owned(),
             ejected: Some(health.is_some_and(|health| health.failed_outlier_check)),
             cluster: status.name.clone(),
             locality: place.map(|l| locality(&l.region, &l.zone, &l.sub_zone)).unwrap_or_default(),
             priority: host.priority,
             weight: Some(host.weight).filter(|weight| *weight != 0),
+            flags: health.map(flags).unwrap_or_default(),
+            eds: None,
         }
     });
     hosts.collect()
+}
+
+/// What speaks against a host, in words.
+fn flags(health: &HostHealthStatus) -> Vec<&'static str> {
+    let flags = [
+        (health.failed_active_health_check, FAILED_CHECK),
+        (health.failed_outlier_check, "ejected as an outlier"),
+        (health.failed_active_degraded_check, "degraded by health check"),
+        (health.failed_degraded_outlier_detection, "degraded as an outlier"),
+        (health.active_hc_timeout, "health check timed out"),
+        (health.pending_active_hc, "not checked yet"),
+        (health.excluded_via_immediate_hc_fail, "excluded by its own answer"),
+        (health.pending_dynamic_removal, "removed when it is idle"),
+    ];
+    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, words)| words).collect()
 }
 
 fn whole(address: String) -> (String, u32, String) {
@@ -266,6 +352,8 @@ fn of_assignment<T>(
                 locality: place.clone(),
                 priority: group.priority.0,
                 weight: host.load_balancing_weight.map(|weight| weight.0),
+                flags: Vec::new(),
+                eds: None,
             });
         }
     }

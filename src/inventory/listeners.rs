@@ -44,6 +44,8 @@ pub struct ChainRow {
     pub matches: String,
     /// Where it leads.
     pub destination: String,
+    /// Its place among the chains of the listener; the default chain is the last.
+    pub place: usize,
 }
 
 /// What the filters of a listener speak.
@@ -81,10 +83,24 @@ impl fmt::Display for ListenerType {
 /// The listeners in force: in the order of the dump, dynamic before static.
 #[must_use]
 pub fn listeners<'a>(proxy: &'a Proxy, filter: &ListenerFilter) -> Listing<ListenerRow<'a>> {
+    list(proxy, filter, |resource| resource.state.is_in_force())
+}
+
+/// The same of listeners in all states: also those that warm, drain or were rejected.
+#[must_use]
+pub fn all_listeners<'a>(proxy: &'a Proxy, filter: &ListenerFilter) -> Listing<ListenerRow<'a>> {
+    list(proxy, filter, |_| true)
+}
+
+fn list<'a>(
+    proxy: &'a Proxy,
+    filter: &ListenerFilter,
+    is_wanted: impl Fn(&Resource<Listener>) -> bool + Sync,
+) -> Listing<ListenerRow<'a>> {
     let entries: Vec<_> = proxy
         .listeners()
         .par_iter()
-        .filter(|resource| resource.state.is_in_force())
+        .filter(|resource| is_wanted(resource))
         .map(|resource| {
             let row = row(resource).map_err(|error| format!("listener {:?} is left out: {error}", resource.name))?;
             Ok(filter.accepts(&row).then_some(row))
@@ -113,6 +129,11 @@ pub fn sort(rows: &mut [ListenerRow<'_>]) {
 }
 
 fn row(resource: &Resource<Listener>) -> Result<ListenerRow<'_>, crate::dump::DecodeError> {
+    // A listener that was rejected before any version of it was accepted.
+    if !resource.has_body() {
+        let (addresses, kind) = (Vec::new(), ListenerType::Unknown);
+        return Ok(ListenerRow { resource, addresses, port: 0, kind, chains: Vec::new() });
+    }
     let mut view: ListenerView<'_> = resource.view()?;
     if view.is_old() {
         view = resource.lifted_view()?;
@@ -134,7 +155,11 @@ fn row(resource: &Resource<Listener>) -> Result<ListenerRow<'_>, crate::dump::De
     };
     let mut chains = view
         .chains()
-        .map(|chain| Ok(ChainRow { matches: chain.filter_chain_match.describe(), destination: chain.destination()? }))
+        .enumerate()
+        .map(|(place, chain)| {
+            let (matches, destination) = (chain.filter_chain_match.describe(), chain.destination()?);
+            Ok(ChainRow { matches, destination, place })
+        })
         .collect::<Result<Vec<_>, serde_json::Error>>()
         .map_err(|error| resource.malformed(&error))?;
     go_sort::sort(&mut chains, |a, b| a.destination > b.destination);

@@ -6,38 +6,49 @@
 
 mod authz;
 mod bootstrap;
+mod chain_matcher;
 mod clusters;
 mod detail;
+mod endpoint_detail;
 mod endpoints;
 pub(crate) mod go_sort;
+mod listener_detail;
 mod listeners;
 mod name;
 mod proxy_status;
 mod routes;
+mod secret_detail;
 mod secrets;
 mod summary;
 mod view;
+mod why;
 mod ztunnel;
 
 pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
 pub use clusters::{ClusterFilter, ClusterRow, clusters};
 pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, route_details};
+pub use endpoint_detail::{EndpointDetail, endpoint_details};
 pub use endpoints::{
-    DiscoveredRow, EndpointFilter, EndpointRow, discovered, endpoints, live_endpoints, matching_assignments,
-    matching_statuses,
+    ABSENT, DiscoveredRow, EndpointFilter, EndpointRow, discovered, endpoints, has_both_sides, live_endpoints,
+    matching_assignments, matching_statuses,
 };
-pub use listeners::{ChainRow, ListenerFilter, ListenerRow, ListenerType, listeners, sort as sort_listeners};
+pub use listener_detail::{ChainDetail, ListenerDetail, WaypointRow, listener_detail, waypoint_chains};
+pub use listeners::{
+    ChainRow, ListenerFilter, ListenerRow, ListenerType, all_listeners, listeners, sort as sort_listeners,
+};
 pub use name::SubsetKey;
 pub use proxy_status::{
     HeldProxy, HeldType, IstiodAnswer, IstiodRow, ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer,
     held_proxy, newest_push, proxy_status,
 };
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
+pub use secret_detail::{SecretDetail, secret_details};
 pub(crate) use secrets::first_certificate;
 pub use secrets::{CertificateRow, SecretRow, secrets};
 pub use summary::newest;
 pub use summary::{Attention, Freshness, Identity, Summary, summary};
+pub use why::{Why, why_cluster, why_route};
 pub use ztunnel::{
     ConnectionFilter, ConnectionRow, IdentityRow, ServiceRow, WorkloadFilter, WorkloadRow, workload_states,
     ztunnel_certificates, ztunnel_connections, ztunnel_policies, ztunnel_services, ztunnel_workloads,

@@ -30,7 +30,7 @@ pub use mermaid::{MAX_EDGES, mermaid};
 pub use proxy_config::{
     authorization_policies, clusters, clusters_named, clusters_wide, discovered, endpoints, endpoints_wide, listeners,
     listeners_brief, listeners_named, listeners_wide, routes, routes_brief, routes_wide, secrets, secrets_wide,
-    versions,
+    versions, waypoint_chains, why,
 };
 pub use proxy_status::{istiods, proxy_status, proxy_status_istioctl, proxy_status_types, proxy_status_wide};
 pub use summary::summary;

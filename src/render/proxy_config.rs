@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use super::escape::escape;
 use super::table::Table;
 use crate::inventory::{
-    CertificateRow, ClusterDetail, ClusterRow, DiscoveredRow, EndpointRow, ListenerRow, PolicyRow, RouteConfigRow,
-    RouteDetail, SecretRow, SubsetKey, Versions,
+    CertificateRow, ChainDetail, ClusterDetail, ClusterRow, DiscoveredRow, EndpointDetail, EndpointRow, ListenerDetail,
+    ListenerRow, PolicyRow, RouteConfigRow, RouteDetail, SecretDetail, SecretRow, SubsetKey, Versions, WaypointRow,
+    Why,
 };
 
 /// The table of clusters within that of everything: with the name in front, as istioctl writes it.
@@ -71,27 +72,46 @@ pub fn listeners_brief<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
     table
 }
 
-/// One row a filter chain, with the listener's name and type.
+/// One row a filter chain, with all that it asks for and does, and the listener's state. `details` are those of each row.
 #[must_use]
-pub fn listeners_wide<'a>(rows: &'a [ListenerRow<'a>]) -> Table<'a> {
-    let mut table = Table::new(&["ADDRESSES", "PORT", "MATCH", "DESTINATION", "TYPE", "STATE", "LISTENER"], 1);
-    for row in rows {
-        let mut add = |matches: &'a str, destination: &'a str| {
-            table.row([
-                row.addresses.join(",").into(),
-                row.port.to_string().into(),
-                matches.into(),
-                destination.into(),
+pub fn listeners_wide<'a>(rows: &'a [ListenerRow<'a>], details: &'a [ListenerDetail]) -> Table<'a> {
+    const HEADER: [&str; 10] =
+        ["ADDRESSES", "PORT", "MATCH", "DESTINATION", "TYPE", "TLS", "FILTERS", "ACCESS LOG", "STATE", "LISTENER"];
+    let mut table = Table::new(&HEADER, 2);
+    for (row, detail) in rows.iter().zip(details) {
+        let (addresses, port) = match row.addresses.as_slice() {
+            [] => ("-".to_owned(), "-".to_owned()),
+            addresses => (addresses.join(","), row.port.to_string()),
+        };
+        let mut add = |cells: [Cow<'a, str>; 2], rest: [&'a str; 3]| {
+            let [matches, destination] = cells;
+            let [tls, filters, log] = rest.map(Cow::Borrowed);
+            let start = [addresses.clone().into(), port.clone().into(), matches, destination];
+            let end = [
                 row.kind.as_str().into(),
-                row.resource.state.to_string().into(),
-                row.resource.name.as_str().into(),
-            ]);
+                tls,
+                filters,
+                log,
+                detail.state.as_str().into(),
+                detail.name.as_str().into(),
+            ];
+            table.row(start.into_iter().chain(end));
         };
         for chain in &row.chains {
-            add(&chain.matches, &chain.destination);
+            let shown = detail.chains.get(chain.place);
+            let destination = chain.destination.as_str().into();
+            match shown {
+                Some(shown) => {
+                    add(
+                        [criteria(&chain.matches, shown), destination],
+                        [&shown.tls, &shown.filters, &shown.access_log],
+                    );
+                }
+                None => add([chain.matches.as_str().into(), destination], ["-"; 3]),
+            }
         }
         if row.chains.is_empty() {
-            add("-", "-");
+            add(["-".into(), "-".into()], ["-"; 3]);
         }
     }
     table
@@ -105,6 +125,58 @@ pub fn discovered(rows: &[DiscoveredRow]) -> Table<'_> {
         table.row([&row.addresses, &row.status, &row.locality, &row.cluster].map(|cell| Cow::Borrowed(cell.as_str())));
     }
     table
+}
+
+/// What istioctl shows that a chain asks for, and what it leaves out.
+fn criteria<'a>(shown: &'a str, detail: &'a ChainDetail) -> Cow<'a, str> {
+    match &detail.criteria {
+        None => shown.into(),
+        Some(more) if detail.by_matcher || shown == "ALL" => more.as_str().into(),
+        Some(more) => format!("{shown}; {more}").into(),
+    }
+}
+
+/// istioctl's table of a waypoint's listeners.
+#[must_use]
+pub fn waypoint_chains(rows: &[WaypointRow]) -> Table<'_> {
+    let mut table = Table::new(&["LISTENER", "CHAIN", "MATCH", "DESTINATION"], 1);
+    for row in rows {
+        let cells = [&row.listener, &row.chain, &row.matches, &row.destination];
+        table.row(cells.map(|cell| Cow::Borrowed(cell.as_str())));
+    }
+    table
+}
+
+/// One row a reference. What nothing refers to has a row that says so.
+#[must_use]
+pub fn why(rows: &[Why]) -> Table<'_> {
+    let mut table = Table::new(&["RESOURCE", "REFERRED TO BY", "AS", "FROM LISTENERS", "WHERE"], 2);
+    for row in rows {
+        let place = match (&row.file, row.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            (Some(file), None) => file.clone(),
+            _ => "-".to_owned(),
+        };
+        table.row([
+            row.resource.as_str().into(),
+            row.from.as_deref().unwrap_or("nothing").into(),
+            row.how.as_deref().unwrap_or("-").into(),
+            some_of(&row.listeners).into(),
+            place.into(),
+        ]);
+    }
+    table
+}
+
+/// The first of many, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    const MOST: usize = 3;
+    let some = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "-".to_owned(),
+        count if count > MOST => format!("{some} + {} more", count - MOST),
+        _ => some,
+    }
 }
 
 /// One row a route.
@@ -236,44 +308,48 @@ pub fn clusters_wide<'a>(rows: &'a [ClusterRow<'a>], details: &'a [ClusterDetail
     table
 }
 
-/// One row an endpoint.
+/// One row an endpoint. With `has_eds`, a last column says what EDS has of it.
 #[must_use]
-pub fn endpoints(rows: &[EndpointRow]) -> Table<'_> {
-    let mut table = Table::new(&["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], 5);
+pub fn endpoints(rows: &[EndpointRow], has_eds: bool) -> Table<'_> {
+    let header = ["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER", "EDS"];
+    let mut table = Table::new(if has_eds { &header } else { header.get(..4).unwrap_or_default() }, 5);
     for row in rows {
-        table.row([
-            row.endpoint.as_str().into(),
-            row.status.as_str().into(),
-            outlier(row).into(),
-            row.cluster.as_str().into(),
-        ]);
+        let eds = has_eds.then(|| eds(row).into());
+        table.row(endpoint(row).into_iter().chain(eds));
     }
     table
 }
 
-fn outlier(row: &EndpointRow) -> &'static str {
-    match row.ejected {
+fn endpoint(row: &EndpointRow) -> [Cow<'_, str>; 4] {
+    let outlier = match row.ejected {
         Some(true) => "FAILED",
         Some(false) => "OK",
         None => "-",
-    }
+    };
+    [row.endpoint.as_str().into(), row.status.as_str().into(), outlier.into(), row.cluster.as_str().into()]
 }
 
-/// One row an endpoint, with what decides between them.
+fn eds(row: &EndpointRow) -> &str {
+    row.eds.as_deref().unwrap_or("-")
+}
+
+/// One row an endpoint, with what decides between them. `details` are those of each row.
 #[must_use]
-pub fn endpoints_wide(rows: &[EndpointRow]) -> Table<'_> {
-    let header = ["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER", "PRIORITY", "WEIGHT", "LOCALITY"];
+pub fn endpoints_wide<'a>(rows: &'a [EndpointRow], details: &'a [EndpointDetail], has_eds: bool) -> Table<'a> {
+    let all =
+        ["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER", "EDS", "HEALTH", "PRIORITY", "WEIGHT", "LOCALITY", "TLS"];
+    let header: Vec<&str> = all.into_iter().filter(|name| has_eds || *name != "EDS").collect();
     let mut table = Table::new(&header, 2);
-    for row in rows {
-        table.row([
-            row.endpoint.as_str().into(),
-            row.status.as_str().into(),
-            outlier(row).into(),
-            row.cluster.as_str().into(),
+    for (row, detail) in rows.iter().zip(details) {
+        let eds = has_eds.then(|| Cow::Borrowed(eds(row)));
+        let rest: [Cow<'a, str>; 5] = [
+            detail.health.as_str().into(),
             row.priority.to_string().into(),
             row.weight.map_or(Cow::Borrowed("-"), |weight| weight.to_string().into()),
             if row.locality.is_empty() { "-".into() } else { row.locality.as_str().into() },
-        ]);
+            detail.tls.as_str().into(),
+        ];
+        table.row(endpoint(row).into_iter().chain(eds).chain(rest));
     }
     table
 }
@@ -297,9 +373,9 @@ pub fn secrets(rows: &[SecretRow]) -> Table<'_> {
     table
 }
 
-/// One row a certificate, with who it is of and from.
+/// One row a certificate, with who it is of and from, how long it lasts, and who uses it. `details` are those of each row.
 #[must_use]
-pub fn secrets_wide(rows: &[SecretRow]) -> Table<'_> {
+pub fn secrets_wide<'a>(rows: &'a [SecretRow], details: &'a [SecretDetail]) -> Table<'a> {
     let header = [
         "RESOURCE NAME",
         "TYPE",
@@ -308,14 +384,24 @@ pub fn secrets_wide(rows: &[SecretRow]) -> Table<'_> {
         "SERIAL NUMBER",
         "NOT AFTER",
         "NOT BEFORE",
+        "DAYS LEFT",
         "NAMES",
         "ISSUER",
+        "USED BY",
+        "REASON",
     ];
     let mut table = Table::new(&header, 2);
-    for row in rows {
+    for (row, detail) in rows.iter().zip(details) {
         let names = row.certificate.as_ref().map_or(String::new(), |certificate| certificate.names.join(","));
         let issuer = row.certificate.as_ref().map_or("", |certificate| certificate.issuer.as_str());
-        table.row(secret(row).into_iter().chain([names.into(), issuer.into()]));
+        let rest: [Cow<'a, str>; 5] = [
+            detail.days_left.map_or("-".into(), |days| days.to_string().into()),
+            if names.is_empty() { "-".into() } else { names.into() },
+            if issuer.is_empty() { "-".into() } else { issuer.into() },
+            some_of(&detail.users).into(),
+            detail.reason.as_deref().unwrap_or("-").into(),
+        ];
+        table.row(secret(row).into_iter().chain(rest));
     }
     table
 }

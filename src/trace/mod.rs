@@ -45,6 +45,7 @@ mod walk;
 mod waypoint;
 
 pub use assume::{AssumeError, Assumptions, Upstream};
+pub(crate) use cluster::labels_match;
 pub(crate) use matcher::header::describe as describe_header;
 pub(crate) use matcher::string::describe as describe_string;
 pub use octets::from_latin1;

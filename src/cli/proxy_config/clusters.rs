@@ -30,6 +30,10 @@ pub(super) struct ClustersArgs {
     /// Only clusters with this in their name: inbound or outbound
     #[arg(long, value_name = "TEXT")]
     direction: Option<String>,
+
+    /// Show what refers to each of these clusters, and from which listeners it is reached
+    #[arg(long)]
+    why: bool,
 }
 
 impl ClustersArgs {
@@ -51,6 +55,11 @@ impl ClustersArgs {
 pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
     let listing = inventory::clusters(&proxy, &args.filter());
+    if args.why {
+        let names: Vec<&str> = listing.rows.iter().map(|row| row.resource.name.as_str()).collect();
+        super::why::print(ui, args.common.output, &inventory::why_cluster(&proxy, &names))?;
+        return Ok(super::verdict(ui, &listing.warnings));
+    }
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();

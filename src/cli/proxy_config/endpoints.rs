@@ -17,8 +17,9 @@ use crate::render;
 
 /// List the endpoints of the clusters
 ///
-/// Health and ejections are Envoy's own where the input holds /clusters?format=json, alone or beside the dump. With a
+/// Health and ejections are Envoy's own where the input holds /clusters, as JSON or text, alone or beside the dump. With a
 /// dump alone, endpoints are those that the control plane sent (capture it with include_eds), and STATUS is its opinion.
+/// With both, EDS has a column of its own, and ABSENT stands on the side that doesn't have an endpoint.
 #[derive(Debug, clap::Args)]
 #[command(visible_aliases = ["endpoint", "ep"])]
 pub(super) struct EndpointsArgs {
@@ -67,7 +68,7 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
         if is_list {
             print_statuses(ui, args.common.output, &artifacts, &statuses, &filter)?;
         } else {
-            print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter))?;
+            print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter), None)?;
         }
         return Ok(Verdict::Clean);
     }
@@ -75,7 +76,7 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
     input::warn(ui, &proxy);
     let listing = inventory::endpoints(&proxy, &filter);
     if !is_list {
-        print(ui, args.common.output, &listing.rows)?;
+        print(ui, args.common.output, &listing.rows, Some(&proxy))?;
     } else if proxy.has_cluster_statuses() {
         let statuses: Vec<ClusterStatus> = proxy.cluster_statuses().cloned().collect();
         print_statuses(ui, args.common.output, &artifacts, &statuses, &filter)?;
@@ -119,9 +120,13 @@ fn print_statuses(
     })
 }
 
-fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow]) -> Result<(), CliError> {
+fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow], proxy: Option<&Proxy>) -> Result<(), CliError> {
+    let has_eds = proxy.is_some_and(inventory::has_both_sides);
     match format {
-        Format::Wide => ui.answer(&render::endpoints_wide(rows).render()),
-        _ => ui.answer(&render::endpoints(rows).render()),
+        Format::Wide => {
+            let details = inventory::endpoint_details(proxy, rows);
+            ui.answer(&render::endpoints_wide(rows, &details, has_eds).render())
+        }
+        _ => ui.answer(&render::endpoints(rows, has_eds).render()),
     }
 }

@@ -1,9 +1,12 @@
 //! `xdsight proxy-config listeners`
 
+use rayon::prelude::*;
+
 use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
+use crate::dump::Proxy;
 use crate::inventory::{self, ListenerFilter};
 use crate::istioctl::Verb;
 use crate::render;
@@ -31,6 +34,10 @@ pub(super) struct ListenersArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
         default_missing_value = "true", action = clap::ArgAction::Set)]
     verbose: bool,
+
+    /// Show what leads to each filter chain of a waypoint, without filters
+    #[arg(long)]
+    pub(super) waypoint: bool,
 }
 
 impl ListenersArgs {
@@ -46,23 +53,44 @@ impl ListenersArgs {
 
 pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
+    if args.waypoint {
+        return waypoint(ui, &proxy);
+    }
+    if args.common.output == Format::Wide {
+        return wide(ui, &proxy, &args.filter());
+    }
     let mut listing = inventory::listeners(&proxy, &args.filter());
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
             super::resources(ui, format, &resources)?;
         }
-        format => {
+        _ => {
             inventory::sort_listeners(&mut listing.rows);
-            let table = if format == Format::Wide {
-                render::listeners_wide(&listing.rows)
-            } else if args.verbose {
-                render::listeners(&listing.rows)
-            } else {
-                render::listeners_brief(&listing.rows)
-            };
+            let table =
+                if args.verbose { render::listeners(&listing.rows) } else { render::listeners_brief(&listing.rows) };
             ui.answer(&table.render())?;
         }
     }
+    Ok(super::verdict(ui, &listing.warnings))
+}
+
+/// Every state of each listener, and all that its chains ask for.
+fn wide(ui: &mut Ui, proxy: &Proxy, filter: &ListenerFilter) -> Result<Verdict, CliError> {
+    let mut listing = inventory::all_listeners(proxy, filter);
+    inventory::sort_listeners(&mut listing.rows);
+    let details: Vec<_> = listing.rows.par_iter().map(|row| inventory::listener_detail(row.resource)).collect();
+    let details: Vec<_> = details.into_iter().map(|detail| super::or_default(ui, detail)).collect();
+    ui.answer(&render::listeners_wide(&listing.rows, &details).render())?;
+    Ok(super::verdict(ui, &listing.warnings))
+}
+
+/// istioctl's table of a waypoint.
+fn waypoint(ui: &mut Ui, proxy: &Proxy) -> Result<Verdict, CliError> {
+    let mut listing = inventory::listeners(proxy, &ListenerFilter::default());
+    inventory::sort_listeners(&mut listing.rows);
+    let chains = inventory::waypoint_chains(&listing.rows);
+    let chains = super::or_default(ui, chains);
+    ui.answer(&render::waypoint_chains(&chains).render())?;
     Ok(super::verdict(ui, &listing.warnings))
 }

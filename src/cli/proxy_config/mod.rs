@@ -10,6 +10,7 @@ mod istioctl;
 mod listeners;
 mod routes;
 mod secrets;
+mod why;
 
 use std::mem::ManuallyDrop;
 
@@ -47,7 +48,8 @@ enum ProxyConfig {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
-    if as_istioctl {
+    let is_waypoint = matches!(&args.command, ProxyConfig::Listeners(args) if args.waypoint);
+    if as_istioctl && !is_waypoint {
         return istioctl::run(ui, &args.command);
     }
     match &args.command {

@@ -24,6 +24,10 @@ pub(super) struct RoutesArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
         default_missing_value = "true", action = clap::ArgAction::Set)]
     verbose: bool,
+
+    /// Show what refers to each of these route configurations, and from which listeners it is reached
+    #[arg(long)]
+    why: bool,
 }
 
 impl RoutesArgs {
@@ -37,6 +41,12 @@ pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
     let filter = RouteFilter { name: args.name.clone() };
     let listing = inventory::routes(&proxy, &filter);
+    if args.why && !listing.rows.is_empty() {
+        let mut names: Vec<&str> = listing.rows.iter().map(|row| row.resource.name.as_str()).collect();
+        names.dedup();
+        super::why::print(ui, args.common.output, &inventory::why_route(&proxy, &names))?;
+        return Ok(super::verdict(ui, &listing.warnings));
+    }
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();

@@ -37,7 +37,10 @@ pub(super) fn run(ui: &mut Ui, args: &SecretsArgs) -> Result<Verdict, CliError> 
             print(ui, format, &proxy)?;
         }
         _ if listing.rows.is_empty() => ui.answer("No active or warming secrets found.\n")?,
-        Format::Wide => ui.answer(&render::secrets_wide(&listing.rows).render())?,
+        Format::Wide => {
+            let details = inventory::secret_details(&proxy, &listing.rows, args.as_of);
+            ui.answer(&render::secrets_wide(&listing.rows, &details).render())?;
+        }
         _ => ui.answer(&render::secrets(&listing.rows).render())?,
     }
     Ok(super::verdict(ui, &listing.warnings))

@@ -26,7 +26,7 @@ pub(crate) use address::HostAddress;
 pub(super) use hash::Tables;
 pub(crate) use limits::allows_retry;
 pub(crate) use side_call::unreachable;
-pub(crate) use transport_socket::{SocketKind, UpstreamSocket};
+pub(crate) use transport_socket::{SocketKind, UpstreamSocket, labels_match};
 
 use self::balance::{Chooser, How, Picks, Why};
 use self::discovery::Discovery;

@@ -145,7 +145,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Whether metadata of one namespace has all labels with their values; no labels match everything.
-pub(super) fn labels_match<'a>(
+pub(crate) fn labels_match<'a>(
     labels: impl IntoIterator<Item = (&'a String, &'a Value)>,
     metadata: Option<&Struct>,
     list_as_any: bool,
