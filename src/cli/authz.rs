@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::cluster_flags::ClusterFlags;
 use super::error::CliError;
 use super::ui::Ui;
 use super::{Verdict, input};
@@ -29,6 +30,9 @@ struct CheckArgs {
     /// The same, as istioctl takes it
     #[arg(short, long, value_name = "FILE")]
     file: Option<String>,
+
+    #[command(flatten)]
+    _cluster: ClusterFlags,
 }
 
 pub(super) fn run(ui: &mut Ui, args: &AuthzArgs) -> Result<Verdict, CliError> {

@@ -5,6 +5,7 @@
 //! the environment, and this one knows nothing of what the configuration means.
 
 mod authz;
+mod cluster_flags;
 mod completions;
 mod error;
 mod format;

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cluster_flags::ClusterFlags;
 use super::error::CliError;
 use super::format::Format;
 use super::ui::Ui;
@@ -57,6 +58,9 @@ struct Common {
     #[arg(short, long, value_name = "FORMAT", default_value = "short",
         value_parser = Format::among(&[Format::Short, Format::Wide, Format::Json, Format::Yaml]))]
     output: Format,
+
+    #[command(flatten)]
+    _cluster: ClusterFlags,
 }
 
 #[derive(Debug, Args)]

@@ -35,10 +35,24 @@ pub struct ClusterRow<'a> {
 /// The clusters in force in istioctl's order: host, subset, port, direction.
 #[must_use]
 pub fn clusters<'a>(proxy: &'a Proxy, filter: &ClusterFilter) -> Listing<ClusterRow<'a>> {
+    list(proxy, filter, |resource| resource.state.is_in_force())
+}
+
+/// The same of clusters in all states: also those that warm.
+#[must_use]
+pub fn all_clusters<'a>(proxy: &'a Proxy, filter: &ClusterFilter) -> Listing<ClusterRow<'a>> {
+    list(proxy, filter, |_| true)
+}
+
+fn list<'a>(
+    proxy: &'a Proxy,
+    filter: &ClusterFilter,
+    is_wanted: impl Fn(&Resource<Cluster>) -> bool + Sync,
+) -> Listing<ClusterRow<'a>> {
     let entries: Vec<_> = proxy
         .clusters()
         .par_iter()
-        .filter(|resource| resource.state.is_in_force() && filter.accepts(&resource.name))
+        .filter(|resource| is_wanted(resource) && filter.accepts(&resource.name))
         .map(|resource| {
             row(resource).map(Some).map_err(|error| format!("cluster {:?} is left out: {error}", resource.name))
         })

@@ -16,6 +16,7 @@ mod listener_detail;
 mod listeners;
 mod name;
 mod proxy_status;
+mod root_ca;
 mod routes;
 mod secret_detail;
 mod secrets;
@@ -26,7 +27,7 @@ mod ztunnel;
 
 pub use authz::{PolicyRow, authorization_policies};
 pub use bootstrap::{Versions, versions};
-pub use clusters::{ClusterFilter, ClusterRow, clusters};
+pub use clusters::{ClusterFilter, ClusterRow, all_clusters, clusters};
 pub use detail::{ClusterDetail, EndpointCounts, RouteDetail, cluster_detail, route_details};
 pub use endpoint_detail::{EndpointDetail, endpoint_details};
 pub use endpoints::{
@@ -42,6 +43,7 @@ pub use proxy_status::{
     HeldProxy, HeldType, IstiodAnswer, IstiodRow, ProxyStatus, ProxyStatusAnswer, ProxyStatusRow, TypeStatusAnswer,
     held_proxy, newest_push, proxy_status,
 };
+pub use root_ca::{RootCaError, root_certificates};
 pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
 pub use secret_detail::{SecretDetail, secret_details};
 pub(crate) use secrets::first_certificate;

@@ -1,5 +1,6 @@
 //! `xdsight proxy-config bootstrap`
 
+use super::super::cluster_flags::ClusterFlags;
 use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
@@ -24,6 +25,9 @@ pub(super) struct BootstrapArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "json",
         value_parser = Format::among(&[Format::Short, Format::Json, Format::Yaml]))]
     output: Format,
+
+    #[command(flatten)]
+    _cluster: ClusterFlags,
 }
 
 impl BootstrapArgs {

@@ -54,7 +54,11 @@ impl ClustersArgs {
 
 pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError> {
     let proxy = args.common.load(ui)?;
-    let listing = inventory::clusters(&proxy, &args.filter());
+    let listing = match args.common.output {
+        _ if args.why => inventory::all_clusters(&proxy, &args.filter()),
+        Format::Wide => inventory::all_clusters(&proxy, &args.filter()),
+        _ => inventory::clusters(&proxy, &args.filter()),
+    };
     if args.why {
         let names: Vec<&str> = listing.rows.iter().map(|row| row.resource.name.as_str()).collect();
         super::why::print(ui, args.common.output, &inventory::why_cluster(&proxy, &names))?;

@@ -8,6 +8,7 @@ mod eds;
 mod endpoints;
 mod istioctl;
 mod listeners;
+mod rootca_compare;
 mod routes;
 mod secrets;
 mod why;
@@ -17,6 +18,7 @@ use std::mem::ManuallyDrop;
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 
+use super::cluster_flags::ClusterFlags;
 use super::error::CliError;
 use super::format::Format;
 use super::ui::Ui;
@@ -45,11 +47,17 @@ enum ProxyConfig {
     Ecds(ecds::EcdsArgs),
     Eds(eds::EdsArgs),
     All(all::AllArgs),
+    RootcaCompare(rootca_compare::RootcaCompareArgs),
 }
 
 pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
-    let is_waypoint = matches!(&args.command, ProxyConfig::Listeners(args) if args.waypoint);
-    if as_istioctl && !is_waypoint {
+    // istioctl needs a cluster for the second, and the first is right as it is.
+    let is_ours = match &args.command {
+        ProxyConfig::Listeners(args) => args.waypoint,
+        ProxyConfig::RootcaCompare(_) => true,
+        _ => false,
+    };
+    if as_istioctl && !is_ours {
         return istioctl::run(ui, &args.command);
     }
     match &args.command {
@@ -62,6 +70,7 @@ pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Res
         ProxyConfig::Ecds(args) => ecds::run(ui, args),
         ProxyConfig::Eds(args) => eds::run(ui, args),
         ProxyConfig::All(args) => all::run(ui, args),
+        ProxyConfig::RootcaCompare(args) => rootca_compare::run(ui, args),
     }
 }
 
@@ -80,6 +89,9 @@ struct Common {
     #[arg(short, long, value_name = "FORMAT", default_value = "short",
         value_parser = Format::among(&[Format::Short, Format::Wide, Format::Json, Format::Yaml]))]
     output: Format,
+
+    #[command(flatten)]
+    _cluster: ClusterFlags,
 }
 
 impl Common {
