@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::cluster_flags::ClusterFlags;
+use super::cluster_flags::{ClusterFlags, PodNamespace};
 use super::error::CliError;
 use super::ui::Ui;
 use super::{Verdict, input};
@@ -33,6 +33,9 @@ struct CheckArgs {
 
     #[command(flatten)]
     _cluster: ClusterFlags,
+
+    #[command(flatten)]
+    _namespace: PodNamespace,
 }
 
 pub(super) fn run(ui: &mut Ui, args: &AuthzArgs) -> Result<Verdict, CliError> {

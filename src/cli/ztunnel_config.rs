@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cluster_flags::ClusterFlags;
+use super::cluster_flags::{ClusterFlags, PodNamespace};
 use super::error::CliError;
 use super::format::Format;
 use super::ui::Ui;
@@ -61,6 +61,9 @@ struct Common {
 
     #[command(flatten)]
     _cluster: ClusterFlags,
+
+    #[command(flatten)]
+    _namespace: PodNamespace,
 }
 
 #[derive(Debug, Args)]

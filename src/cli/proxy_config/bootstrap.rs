@@ -1,6 +1,6 @@
 //! `xdsight proxy-config bootstrap`
 
-use super::super::cluster_flags::ClusterFlags;
+use super::super::cluster_flags::{ClusterFlags, PodNamespace};
 use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
@@ -28,6 +28,9 @@ pub(super) struct BootstrapArgs {
 
     #[command(flatten)]
     _cluster: ClusterFlags,
+
+    #[command(flatten)]
+    _namespace: PodNamespace,
 }
 
 impl BootstrapArgs {

@@ -18,7 +18,7 @@ use std::mem::ManuallyDrop;
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 
-use super::cluster_flags::ClusterFlags;
+use super::cluster_flags::{ClusterFlags, PodNamespace};
 use super::error::CliError;
 use super::format::Format;
 use super::ui::Ui;
@@ -92,6 +92,9 @@ struct Common {
 
     #[command(flatten)]
     _cluster: ClusterFlags,
+
+    #[command(flatten)]
+    _namespace: PodNamespace,
 }
 
 impl Common {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::Verdict;
+use super::cluster_flags::{ClusterFlags, XdsFlags};
 use super::error::CliError;
 use super::format::Format;
 use super::suggest::closest;
@@ -51,6 +52,12 @@ pub(super) struct ProxyStatusArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "short",
         value_parser = Format::among(&[Format::Short, Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl]))]
     output: Format,
+
+    #[command(flatten)]
+    _cluster: ClusterFlags,
+
+    #[command(flatten)]
+    _xds: XdsFlags,
 }
 
 const EXAMPLES: &str = "\
