@@ -1,6 +1,7 @@
 //! The other admin answers of a proxy, beside its dump.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::decode::decode;
 use super::runtime;
@@ -43,7 +44,12 @@ impl Companions {
             decode(bytes).map(Some).map_err(|error| format!("{file}: {error}"))
         }
         match &artifact.kind {
-            ArtifactKind::Dump => return Err(format!("{file}: not used: there is another config_dump beside it")),
+            ArtifactKind::Dump => {
+                let is_dump = Document::new(Arc::clone(&artifact.source), artifact.start).is_ok();
+                let what =
+                    if is_dump { "there is another config_dump beside it" } else { "nothing here is read of it" };
+                return Err(format!("{file}: not used: {what}"));
+            }
             ArtifactKind::Clusters => {
                 let clusters: Option<pb::Clusters> = read(file, bytes)?;
                 self.cluster_statuses = Some(ClusterStatuses::new(clusters.unwrap_or_default().cluster_statuses));

@@ -13,6 +13,13 @@ const CONTEXT: usize = 7;
 /// From this many lines on, frequent ones don't start a match.
 const MANY: usize = 200;
 
+/// From this many on, only lines that are rare start a match. Python's limit grows with the text, and so does the time
+/// with its square: no answer would come of a large mesh.
+const VERY_MANY: usize = 50_000;
+
+/// How often a line may be there to be rare.
+const RARE: usize = 64;
+
 /// A run of lines that both texts have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Run {
@@ -31,6 +38,9 @@ struct Piece {
 
 /// The diff from `a` to `b` with these names in its head; `None` if they are the same.
 pub(super) fn unified(a_name: &str, a: &str, b_name: &str, b: &str) -> Option<String> {
+    if a == b {
+        return None;
+    }
     let (a, b) = (lines(a), lines(b));
     let groups = groups(pieces(&a, &b));
     if groups.is_empty() {
@@ -87,7 +97,8 @@ fn places<'t>(b: &[&'t str]) -> HashMap<&'t str, Vec<usize>> {
         places.entry(line).or_default().push(nth);
     }
     if b.len() >= MANY {
-        places.retain(|_, nths| nths.len() <= b.len() / 100 + 1);
+        let most = if b.len() >= VERY_MANY { RARE } else { b.len() / 100 + 1 };
+        places.retain(|_, nths| nths.len() <= most);
     }
     places
 }
