@@ -20,7 +20,7 @@ use crate::proto::envoy::extensions::transport_sockets::tls::v3::UpstreamTlsCont
 use crate::trace::{describe_header, describe_string};
 
 /// A route in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RouteDetail {
     /// What it asks for beside the path.
     pub criteria: String,
@@ -191,7 +191,7 @@ fn describe_retries(policy: &RetryPolicy) -> String {
 }
 
 /// A cluster in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ClusterDetail {
     /// Endpoints that are used, of all: `2/3`.
     pub endpoints: String,

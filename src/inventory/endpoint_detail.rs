@@ -19,7 +19,7 @@ use crate::trace::labels_match;
 const NAMESPACE: &str = "envoy.transport_socket_match";
 
 /// An endpoint in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct EndpointDetail {
     /// Why it isn't used, or is used less; `ok` if nothing speaks against it.
     pub health: String,

@@ -40,6 +40,7 @@ pub struct EndpointRow {
     /// Health: `HEALTHY`, `UNHEALTHY` …
     pub status: String,
     /// Whether outlier detection has ejected it; `None` where only the control plane's view is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ejected: Option<bool>,
     /// Name of the cluster, or of its load assignment.
     pub cluster: String,
@@ -48,11 +49,13 @@ pub struct EndpointRow {
     /// Priority; 0 is the first.
     pub priority: u32,
     /// Weight in its locality; `None` if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// What speaks against it, in words; empty where only the control plane's view is known.
     pub flags: Vec<&'static str>,
     /// What EDS says of it, where both that and `/clusters` are known: its health, or [`ABSENT`]; `None` for endpoints of
     /// clusters that EDS has nothing to do with.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub eds: Option<String>,
 }
 

@@ -23,9 +23,10 @@ pub struct ListenerDetail {
 }
 
 /// A filter chain in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ChainDetail {
     /// What it asks for beyond istioctl's column: where a connection comes from, or the way through a matcher.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub criteria: Option<String>,
     /// Whether istioctl's column doesn't count, as a matcher chooses among the chains.
     pub by_matcher: bool,

@@ -9,13 +9,15 @@ use crate::dump::{Proxy, State};
 use crate::graph::{Graph, NodeId, NodeKind, Reach};
 
 /// A secret in words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SecretDetail {
     /// Days until the certificate ends, cut; negative once it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub days_left: Option<i64>,
     /// Listeners and clusters that use it, `kind:name`, in the order of the dump.
     pub users: Vec<String>,
     /// Why it isn't in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -16,7 +16,8 @@
 //!
 //! Control characters in cells of tables are escaped. Where istioctl's own answer differs from run to run, which is
 //! the order of YAML keys that mix digits and letters and can't be ordered, ours doesn't. JSON nested deeper than 256
-//! levels isn't read. Texts of 50,000 lines and more that `proxy-status` compares may be matched otherwise. The text of an error about malformed JSON has its place right, but not always its words.
+//! levels isn't read. Texts of 50,000 lines and more that `proxy-status` compares may be matched otherwise. The text of an
+//! error about malformed JSON has its place right, but not always its words.
 
 mod answer;
 mod compare;

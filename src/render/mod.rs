@@ -13,6 +13,7 @@ mod json;
 mod mermaid;
 mod proxy_config;
 mod proxy_status;
+mod record;
 mod style;
 mod summary;
 mod table;
@@ -33,6 +34,7 @@ pub use proxy_config::{
     versions, waypoint_chains, why,
 };
 pub use proxy_status::{istiods, proxy_status, proxy_status_istioctl, proxy_status_types, proxy_status_wide};
+pub use record::{cluster_records, endpoint_records, listener_records, route_records, secret_records};
 pub use summary::summary;
 pub use table::Table;
 pub use trace::trace;

@@ -84,6 +84,7 @@ impl AllArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &AllArgs) -> Result<Verdict, CliError> {
+    super::without_records(args.common.output)?;
     let proxy = args.common.load(ui)?;
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {

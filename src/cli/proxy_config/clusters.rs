@@ -56,7 +56,7 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
     let proxy = args.common.load(ui)?;
     let listing = match args.common.output {
         _ if args.why => inventory::all_clusters(&proxy, &args.filter()),
-        Format::Wide => inventory::all_clusters(&proxy, &args.filter()),
+        format if super::is_wide(format) => inventory::all_clusters(&proxy, &args.filter()),
         _ => inventory::clusters(&proxy, &args.filter()),
     };
     if args.why {
@@ -69,11 +69,14 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
             super::resources(ui, format, &resources)?;
         }
-        Format::Wide => {
+        format @ (Format::Wide | Format::Jsonl) => {
             let counts = EndpointCounts::of(&proxy);
             let details = listing.rows.iter().map(|row| inventory::cluster_detail(row.resource, &counts));
             let details: Vec<_> = details.map(|detail| super::or_default(ui, detail)).collect();
-            ui.answer(&render::clusters_wide(&listing.rows, &details).render())?;
+            ui.answer(&match format {
+                Format::Jsonl => render::cluster_records(&listing.rows, &details)?,
+                _ => render::clusters_wide(&listing.rows, &details).render(),
+            })?;
         }
         _ => ui.answer(&render::clusters(&listing.rows).render())?,
     }

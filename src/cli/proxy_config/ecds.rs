@@ -23,6 +23,7 @@ impl EcdsArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &EcdsArgs) -> Result<Verdict, CliError> {
+    super::without_records(args.common.output)?;
     let proxy = args.common.load(ui)?;
     let texts: Vec<_> = proxy.ecds().iter().map(Resource::printable_entry).collect();
     let name = "envoy.admin.v3.EcdsConfigDump.EcdsFilterConfig";

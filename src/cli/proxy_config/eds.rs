@@ -49,6 +49,7 @@ impl EdsArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &EdsArgs) -> Result<Verdict, CliError> {
+    super::without_records(args.common.output)?;
     let proxy = args.common.load(ui)?;
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {

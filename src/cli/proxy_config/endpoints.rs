@@ -123,9 +123,12 @@ fn print_statuses(
 fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow], proxy: Option<&Proxy>) -> Result<(), CliError> {
     let has_eds = proxy.is_some_and(inventory::has_both_sides);
     match format {
-        Format::Wide => {
+        Format::Wide | Format::Jsonl => {
             let details = inventory::endpoint_details(proxy, rows);
-            ui.answer(&render::endpoints_wide(rows, &details, has_eds).render())
+            ui.answer(&match format {
+                Format::Jsonl => render::endpoint_records(rows, &details)?,
+                _ => render::endpoints_wide(rows, &details, has_eds).render(),
+            })
         }
         _ => ui.answer(&render::endpoints(rows, has_eds).render()),
     }

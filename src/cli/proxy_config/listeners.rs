@@ -56,8 +56,8 @@ pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError
     if args.waypoint {
         return waypoint(ui, &proxy);
     }
-    if args.common.output == Format::Wide {
-        return wide(ui, &proxy, &args.filter());
+    if super::is_wide(args.common.output) {
+        return wide(ui, &proxy, args);
     }
     let mut listing = inventory::listeners(&proxy, &args.filter());
     match args.common.output {
@@ -76,12 +76,15 @@ pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError
 }
 
 /// Every state of each listener, and all that its chains ask for.
-fn wide(ui: &mut Ui, proxy: &Proxy, filter: &ListenerFilter) -> Result<Verdict, CliError> {
-    let mut listing = inventory::all_listeners(proxy, filter);
+fn wide(ui: &mut Ui, proxy: &Proxy, args: &ListenersArgs) -> Result<Verdict, CliError> {
+    let mut listing = inventory::all_listeners(proxy, &args.filter());
     inventory::sort_listeners(&mut listing.rows);
     let details: Vec<_> = listing.rows.par_iter().map(|row| inventory::listener_detail(row.resource)).collect();
     let details: Vec<_> = details.into_iter().map(|detail| super::or_default(ui, detail)).collect();
-    ui.answer(&render::listeners_wide(&listing.rows, &details).render())?;
+    ui.answer(&match args.common.output {
+        Format::Jsonl => render::listener_records(&listing.rows, &details)?,
+        _ => render::listeners_wide(&listing.rows, &details).render(),
+    })?;
     Ok(super::verdict(ui, &listing.warnings))
 }
 

@@ -85,9 +85,9 @@ struct Common {
     #[arg(short, long, value_name = "FILE")]
     file: Option<String>,
 
-    /// Form of the answer
+    /// Form of the answer: json and yaml are the resources, jsonl is the wide table, one row a line
     #[arg(short, long, value_name = "FORMAT", default_value = "short",
-        value_parser = Format::among(&[Format::Short, Format::Wide, Format::Json, Format::Yaml]))]
+        value_parser = Format::among(&[Format::Short, Format::Wide, Format::Json, Format::Yaml, Format::Jsonl]))]
     output: Format,
 
     #[command(flatten)]
@@ -106,6 +106,19 @@ impl Common {
         let proxy = input::load(self.name())?;
         input::warn(ui, &proxy);
         Ok(proxy)
+    }
+}
+
+/// Whether the form of an answer has what istioctl leaves out.
+fn is_wide(format: Format) -> bool {
+    matches!(format, Format::Wide | Format::Jsonl)
+}
+
+/// A list that has no wide table.
+fn without_records(format: Format) -> Result<(), CliError> {
+    match format {
+        Format::Jsonl => Err(CliError::usage("-o jsonl is for listeners, routes, clusters, endpoints and secrets")),
+        _ => Ok(()),
     }
 }
 

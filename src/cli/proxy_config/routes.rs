@@ -52,10 +52,13 @@ pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
             super::resources(ui, format, &resources)?;
         }
-        Format::Wide => {
+        format @ (Format::Wide | Format::Jsonl) => {
             let details = listing.rows.iter().map(|row| inventory::route_details(row.resource));
             let details: Vec<_> = details.map(|detail| super::or_default(ui, detail)).collect();
-            ui.answer(&render::routes_wide(&listing.rows, &details).render())?;
+            ui.answer(&match format {
+                Format::Jsonl => render::route_records(&listing.rows, &details)?,
+                _ => render::routes_wide(&listing.rows, &details).render(),
+            })?;
         }
         _ if args.verbose => ui.answer(&render::routes(&listing.rows).render())?,
         _ => ui.answer(&render::routes_brief(&listing.rows).render())?,

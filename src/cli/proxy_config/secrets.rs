@@ -36,10 +36,15 @@ pub(super) fn run(ui: &mut Ui, args: &SecretsArgs) -> Result<Verdict, CliError> 
         format @ (Format::Json | Format::Yaml) => {
             print(ui, format, &proxy)?;
         }
-        _ if listing.rows.is_empty() => ui.answer("No active or warming secrets found.\n")?,
-        Format::Wide => {
+        Format::Short | Format::Wide if listing.rows.is_empty() => {
+            ui.answer("No active or warming secrets found.\n")?
+        }
+        format @ (Format::Wide | Format::Jsonl) => {
             let details = inventory::secret_details(&proxy, &listing.rows, args.as_of);
-            ui.answer(&render::secrets_wide(&listing.rows, &details).render())?;
+            ui.answer(&match format {
+                Format::Jsonl => render::secret_records(&listing.rows, &details)?,
+                _ => render::secrets_wide(&listing.rows, &details).render(),
+            })?;
         }
         _ => ui.answer(&render::secrets(&listing.rows).render())?,
     }

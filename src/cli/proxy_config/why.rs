@@ -19,6 +19,7 @@ pub(super) fn print(ui: &mut Ui, format: Format, references: &[Why]) -> Result<(
     let answer = Answer { schema: "xdsight.why/1", references };
     let text = match format {
         Format::Json => format!("{}\n", render::pretty(&answer, 2)?),
+        Format::Jsonl => format!("{}\n", render::compact(&answer)?),
         Format::Yaml => render::yaml(&answer)?,
         _ => render::why(references).render(),
     };

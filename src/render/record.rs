@@ -1,0 +1,162 @@
+//! The rows of the wide tables as JSON, one a line.
+
+use serde::Serialize;
+
+use super::json::compact;
+use crate::inventory::{
+    ChainDetail, ClusterDetail, ClusterRow, EndpointDetail, EndpointRow, ListenerDetail, ListenerRow, RouteConfigRow,
+    RouteDetail, SecretDetail, SecretRow,
+};
+
+/// A row and its details.
+#[derive(Serialize)]
+struct Record<R, D> {
+    schema: &'static str,
+    #[serde(flatten)]
+    row: R,
+    #[serde(flatten)]
+    detail: D,
+}
+
+#[derive(Serialize)]
+struct Listener<'a> {
+    schema: &'static str,
+    name: &'a str,
+    state: &'a str,
+    addresses: &'a [String],
+    port: u32,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    chains: Vec<Chain<'a>>,
+}
+
+#[derive(Serialize)]
+struct Chain<'a> {
+    #[serde(rename = "match")]
+    matches: &'a str,
+    destination: &'a str,
+    #[serde(flatten)]
+    detail: Option<&'a ChainDetail>,
+}
+
+#[derive(Serialize)]
+struct Cluster<'a> {
+    name: &'a str,
+    state: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    destination_rule: &'a str,
+}
+
+#[derive(Serialize)]
+struct Route<'a> {
+    name: &'a str,
+    virtual_host: &'a str,
+    domains: &'a str,
+    #[serde(rename = "match")]
+    matches: &'a str,
+    virtual_service: &'a str,
+}
+
+/// A line a listener in one state, with its filter chains.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn listener_records(rows: &[ListenerRow<'_>], details: &[ListenerDetail]) -> Result<String, serde_json::Error> {
+    lines(rows.iter().zip(details).map(|(row, detail)| {
+        Listener {
+            schema: "xdsight.listener/1",
+            name: &detail.name,
+            state: &detail.state,
+            addresses: &row.addresses,
+            port: row.port,
+            kind: row.kind.as_str(),
+            chains: row
+                .chains
+                .iter()
+                .map(|chain| Chain {
+                    matches: &chain.matches,
+                    destination: &chain.destination,
+                    detail: detail.chains.get(chain.place),
+                })
+                .collect(),
+        }
+    }))
+}
+
+/// A line a cluster in one state.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn cluster_records(rows: &[ClusterRow<'_>], details: &[ClusterDetail]) -> Result<String, serde_json::Error> {
+    lines(rows.iter().zip(details).map(|(row, detail)| Record {
+        schema: "xdsight.cluster/1",
+        row: Cluster {
+            name: &row.resource.name,
+            state: row.resource.state.to_string(),
+            kind: &row.kind,
+            destination_rule: &row.destination_rule,
+        },
+        detail,
+    }))
+}
+
+/// A line a route.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn route_records(
+    rows: &[RouteConfigRow<'_>],
+    details: &[Vec<Vec<RouteDetail>>],
+) -> Result<String, serde_json::Error> {
+    let mut records = Vec::new();
+    for (row, hosts) in rows.iter().zip(details) {
+        for (host, details) in row.virtual_hosts.iter().zip(hosts) {
+            let routes = host.routes.iter().flatten().zip(details);
+            records.extend(routes.map(|(route, detail)| Record {
+                schema: "xdsight.route/1",
+                row: Route {
+                    name: &row.resource.name,
+                    virtual_host: &host.name,
+                    domains: &host.domains,
+                    matches: &route.matches,
+                    virtual_service: &route.virtual_service,
+                },
+                detail,
+            }));
+        }
+    }
+    lines(records)
+}
+
+/// A line an endpoint.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn endpoint_records(rows: &[EndpointRow], details: &[EndpointDetail]) -> Result<String, serde_json::Error> {
+    let pairs = rows.iter().zip(details);
+    lines(pairs.map(|(row, detail)| Record { schema: "xdsight.endpoint/1", row, detail }))
+}
+
+/// A line a certificate.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn secret_records(rows: &[SecretRow], details: &[SecretDetail]) -> Result<String, serde_json::Error> {
+    let pairs = rows.iter().zip(details);
+    lines(pairs.map(|(row, detail)| Record { schema: "xdsight.secret/1", row, detail }))
+}
+
+fn lines<T: Serialize>(records: impl IntoIterator<Item = T>) -> Result<String, serde_json::Error> {
+    let mut out = String::new();
+    for record in records {
+        out.push_str(&compact(&record)?);
+        out.push('\n');
+    }
+    Ok(out)
+}
