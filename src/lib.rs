@@ -1,7 +1,7 @@
 //! xdsight answers questions about Envoy proxies from files alone: where does this request go, and why?
 //!
 //! ```text
-//! bytes → input → dump → graph, inventory, trace → render, istioctl → cli
+//! bytes → input → dump → graph, inventory, trace → mesh → render, istioctl → cli
 //!                  ↑               ↑
 //!             proto (types, under all)
 //! ```
@@ -13,6 +13,7 @@
 //! | [`graph`] | a proxy | resources and the references between them, dangling ones too |
 //! | [`inventory`] | a proxy | the tables and the summary as plain data |
 //! | [`trace`] | a proxy and a request | every outcome held possible, and the decisions that lead there |
+//! | [`mesh`] | files of many proxies and of their cluster | [`mesh::Mesh`]: proxies by pod beside Kubernetes objects |
 //! | [`render`] | plain data of the rooms above | text, JSON, YAML, DOT, Mermaid |
 //! | [`istioctl`] | the text of a dump or of its resources | what istioctl prints, with its faults and without |
 //! | [`cli`] | arguments | one file a command: parse, call, render, exit code |
@@ -49,6 +50,8 @@ pub mod graph;
 pub mod inventory;
 
 pub mod trace;
+
+pub mod mesh;
 
 pub mod render;
 

@@ -331,6 +331,37 @@ fn proxies_are_compared_as_istioctl_does() {
     assert!(compared > 50 || steps().is_empty(), "only {compared} were compared");
 }
 
+/// Istio's own goldens of `x describe`: the objects and dumps that its test makes, by the command line.
+#[test]
+fn goldens_of_describe_are_met() {
+    let Ok(cases) = fs::read_dir(shared().join("goldens/istioctl/describe")) else { return };
+    let mut compared = 0;
+    for folder in cases.map(|case| case.unwrap().path()) {
+        let arguments = fs::read_to_string(folder.join("args")).unwrap();
+        let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
+        arguments.extend(["--istioctl", "objects.yaml"]);
+        // The control plane's namespace of that test.
+        arguments.extend(["-i", "default"]);
+        if folder.join("config_dump").is_dir() {
+            arguments.push("config_dump");
+        }
+        let ran = xdsight(&arguments, &folder);
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let (stdout, stderr) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+        let expected_exit = read("expected-exit").unwrap_or_else(|| "0".to_owned());
+        assert_eq!(ran.status.success(), expected_exit.trim() == "0", "{}: {stderr}", folder.display());
+        if let Some(expected) = read("expected.txt") {
+            assert_eq!(stdout, expected, "{}: {stderr}", folder.display());
+        }
+        let all = stdout + &stderr;
+        for line in read("expected-contains.txt").unwrap_or_default().lines() {
+            assert!(all.contains(line), "{}: {line:?} isn't in {all}", folder.display());
+        }
+        compared += 1;
+    }
+    assert!(compared >= 4, "only {compared} cases were compared");
+}
+
 /// A name in lowerCamelCase.
 fn camel(name: &str) -> String {
     let mut out = String::new();

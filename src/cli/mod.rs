@@ -7,6 +7,7 @@
 mod authz;
 mod cluster_flags;
 mod completions;
+mod describe;
 mod error;
 mod format;
 mod graph;
@@ -61,6 +62,7 @@ enum Command {
     ProxyConfig(proxy_config::ProxyConfigArgs),
     ProxyStatus(proxy_status::ProxyStatusArgs),
     Authz(authz::AuthzArgs),
+    Describe(describe::DescribeArgs),
     /// The same under the name that istioctl has for it
     #[command(subcommand, hide = true, visible_alias = "x")]
     Experimental(Experimental),
@@ -74,6 +76,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Experimental {
     Authz(authz::AuthzArgs),
+    Describe(describe::DescribeArgs),
 }
 
 /// How a command that did its work ended.
@@ -127,6 +130,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Trace(args) => trace::run(&mut ui, args),
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args, cli.istioctl),
         Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => authz::run(&mut ui, args),
+        Command::Describe(args) | Command::Experimental(Experimental::Describe(args)) => {
+            describe::run(&mut ui, args, cli.istioctl)
+        }
         Command::ProxyStatus(args) => proxy_status::run(&mut ui, args, cli.istioctl),
         Command::ZtunnelConfig(args) => ztunnel_config::run(&mut ui, args, cli.istioctl),
         Command::Graph(args) => graph::run(&mut ui, args),

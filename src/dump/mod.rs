@@ -9,6 +9,7 @@ mod counts;
 mod decode;
 mod index;
 mod kind;
+pub mod kubernetes;
 mod legacy;
 mod load;
 mod marks;

@@ -8,7 +8,7 @@ mod read;
 mod recognise;
 mod source;
 
-pub use read::{Limits, ReadError, ReadErrorKind, exists, read, read_bundle, source};
+pub use read::{Limits, ReadError, ReadErrorKind, exists, files, read, read_bundle, source};
 pub use recognise::{Artifact, ArtifactKind, NotADump, recognise};
 pub(crate) use source::LINES;
 pub use source::Source;

@@ -131,7 +131,26 @@ const BUNDLE: usize = 100_000;
 ///
 /// When the folder can't be read.
 pub fn read_bundle(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadError> {
-    let mut artifacts = Vec::new();
+    let files = walk(path, Limits { max_files: BUNDLE, ..limits })?.into_iter().flatten();
+    Ok(files.filter(is_json).filter_map(|source| recognise(source).ok()).collect())
+}
+
+/// The files of an input, whatever they are: those of a folder and of all folders in it, in order of name and without
+/// links; a file; or standard input. A file of a folder that can't be read is told in its place.
+///
+/// # Errors
+///
+/// When the input itself can't be read.
+pub fn files(path: &str, limits: Limits) -> Result<Vec<Result<Source, ReadError>>, ReadError> {
+    let fail = |error: io::Error| ReadError { file: path.to_owned(), kind: error.into() };
+    if path == "-" || !fs::metadata(path).map_err(fail)?.is_dir() {
+        return Ok(vec![Ok(source(path, limits)?)]);
+    }
+    walk(path, Limits { max_files: BUNDLE, ..limits })
+}
+
+fn walk(path: &str, limits: Limits) -> Result<Vec<Result<Source, ReadError>>, ReadError> {
+    let mut files = Vec::new();
     let mut todo = vec![(Path::new(path).to_path_buf(), 0)];
     while let Some((folder, depth)) = todo.pop() {
         #[expect(clippy::disallowed_methods, reason = "the other place that lists folders")]
@@ -147,15 +166,15 @@ pub fn read_bundle(path: &str, limits: Limits) -> Result<Vec<Artifact>, ReadErro
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() && depth < DEPTH {
                 folders.push((entry.path(), depth + 1));
-            } else if kind.is_file() && artifacts.len() < BUNDLE {
+            } else if kind.is_file() && files.len() < limits.max_files {
                 let name = entry.path().to_string_lossy().into_owned();
-                artifacts.extend(open(&name, limits).ok().filter(is_json).and_then(|source| recognise(source).ok()));
+                files.push(open(&name, limits).map_err(|kind| ReadError { file: name, kind }));
             }
         }
         // The last pushed is read first.
         todo.extend(folders.into_iter().rev());
     }
-    Ok(artifacts)
+    Ok(files)
 }
 
 /// Whether a file starts as JSON does.

@@ -48,8 +48,7 @@ pub use routes::{RouteConfigRow, RouteFilter, RouteRow, VirtualHostRow, routes};
 pub use secret_detail::{SecretDetail, secret_details};
 pub(crate) use secrets::first_certificate;
 pub use secrets::{CertificateRow, SecretRow, secrets};
-pub use summary::newest;
-pub use summary::{Attention, Freshness, Identity, Summary, summary};
+pub use summary::{Attention, Freshness, Identity, Summary, identity, newest, summary};
 pub use why::{Why, why_cluster, why_route};
 pub use ztunnel::{
     ConnectionFilter, ConnectionRow, IdentityRow, ServiceRow, WorkloadFilter, WorkloadRow, workload_states,

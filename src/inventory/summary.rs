@@ -345,7 +345,9 @@ fn expiring(proxy: &Proxy, as_of: Option<Timestamp>) -> Vec<Attention> {
     attention
 }
 
-fn identity(proxy: &Proxy) -> Identity {
+/// Who a proxy says it is.
+#[must_use]
+pub fn identity(proxy: &Proxy) -> Identity {
     let mut identity = proxy.node().map(of_node).unwrap_or_default();
     if let Some(info) = proxy.server_info() {
         identity.server_state = Some(info.state().as_str_name().to_owned());

@@ -4,6 +4,7 @@
 //! where the terminal can't or the user doesn't want them. Nothing here knows of files, flags or terminals. The text
 //! form of an answer shows nothing that its JSON lacks.
 
+mod describe;
 mod dot;
 mod escape;
 mod exchange;
@@ -21,6 +22,7 @@ mod trace;
 mod words;
 mod ztunnel;
 
+pub use describe::description;
 pub use dot::dot;
 pub use escape::escape;
 pub(crate) use escape::is_unsafe;

@@ -1,0 +1,319 @@
+//! Gateways through which services are reached.
+
+use std::collections::BTreeSet;
+
+use super::data::{Exposure, GatewayDescription, Gateways};
+use super::proxy::{ObjectName, View};
+use super::rule::Subsets;
+use super::service::{convert, target, transport};
+use super::{Describer, Labels};
+use crate::dump::kubernetes::{Gateway, GatewayServer, Held, Pod, Service, VirtualService, selects};
+
+/// Label of the pods that istioctl takes for gateways.
+const LABEL: (&str, &str) = ("istio", "ingressgateway");
+
+/// Address that isn't told.
+const UNKNOWN: &str = "unknown";
+
+/// A service of a gateway, with the gateway's pods that it selects.
+struct Ingress<'a> {
+    service: Held<'a, Service>,
+    pods: Vec<Held<'a, Pod>>,
+}
+
+impl<'a> Describer<'a> {
+    /// Describes the ways to the services through gateways.
+    pub(super) fn describe_gateways(&mut self, services: &[Held<'a, Service>], labels: &[&Labels]) {
+        let mut out = Gateways::default();
+        let pods = self.gateway_pods();
+        if pods.is_empty() {
+            out.skipped = Some("pods");
+            self.out.gateways = Some(out);
+            return;
+        }
+        let ingresses = self.ingresses(&pods);
+        if ingresses.is_empty() {
+            out.skipped = Some("service");
+        }
+        self.out.gateways = Some(out);
+        let mut seen = Seen::default();
+        let mesh = self.mesh;
+        for pod in &pods {
+            let Some(member) = mesh.member(pod.namespace(), pod.name()) else {
+                if self.options.as_istioctl {
+                    self.out.error = Some(
+                        "failed to execute command on ingress gateway sidecar: no config_dump of it is in the input"
+                            .to_owned(),
+                    );
+                    return;
+                }
+                self.miss(format!(
+                    "config_dump of gateway {}.{}: whether it leads to the service",
+                    pod.name(),
+                    pod.namespace()
+                ));
+                continue;
+            };
+            let Some(proxy) = &member.proxy else { continue };
+            for service in services {
+                for port in &service.spec.spec.ports {
+                    let view =
+                        View::new(proxy, service.name(), service.namespace(), port.port, self.options.as_istioctl);
+                    self.describe_ways(&view, *service, port.port, labels, &ingresses, &mut seen);
+                }
+            }
+        }
+    }
+
+    /// Pods of gateways, those of which there is no object left out.
+    fn gateway_pods(&self) -> Vec<Held<'a, Pod>> {
+        let mesh = self.mesh;
+        let has_label = |pod: &Held<'_, Pod>| pod.labels().get(LABEL.0).is_some_and(|value| value == LABEL.1);
+        let is_running = |pod: &Held<'_, Pod>| match pod.spec.status.phase.as_deref() {
+            None => !self.options.as_istioctl,
+            phase => phase == Some("Running"),
+        };
+        let is_gateway = |pod: &Held<'_, Pod>| {
+            let member = mesh.member(pod.namespace(), pod.name());
+            has_label(pod)
+                || (!self.options.as_istioctl
+                    && member.is_some_and(|member| member.node_type.as_deref() == Some("router")))
+        };
+        mesh.objects.all::<Pod>().filter(|pod| is_running(pod) && is_gateway(pod)).collect()
+    }
+
+    fn ingresses(&self, pods: &[Held<'a, Pod>]) -> Vec<Ingress<'a>> {
+        let namespaces: BTreeSet<&str> = pods.iter().map(|pod| pod.namespace()).collect();
+        let services =
+            namespaces.into_iter().flat_map(|namespace| self.mesh.objects.of_namespace::<Service>(namespace));
+        let ingresses = services.map(|service| {
+            let selector = &service.spec.spec.selector;
+            let is_of = |pod: &&Held<'a, Pod>| {
+                let has_selector = self.options.as_istioctl || !selector.is_empty();
+                pod.namespace() == service.namespace() && has_selector && selects(selector, pod.labels())
+            };
+            Ingress { service, pods: pods.iter().filter(is_of).copied().collect() }
+        });
+        ingresses.filter(|ingress| !ingress.pods.is_empty()).collect()
+    }
+
+    fn describe_ways(
+        &mut self,
+        view: &View<'_>,
+        service: Held<'a, Service>,
+        port: u32,
+        labels: &[&Labels],
+        ingresses: &[Ingress<'a>],
+        seen: &mut Seen,
+    ) {
+        let rule = view.destination_rule();
+        let (described, subsets) = self.rule_of(rule, labels);
+        if let Some(rule) = described.filter(|rule| !rule.is_found) {
+            self.absent(seen, "DestinationRule", rule.namespace, rule.name);
+        }
+        for name in view.virtual_services() {
+            let Some(found) = self.mesh.objects.get::<VirtualService>(&name.namespace, &name.name) else {
+                if name.name.contains("istio-autogenerated-k8s-gateway") && !self.options.as_istioctl {
+                    self.generated(&name, service, seen);
+                } else {
+                    self.absent(seen, "VirtualService", name.namespace, name.name);
+                }
+                continue;
+            };
+            for gateway in found.spec.spec.gateways.iter().filter(|name| !matches!(name.as_str(), "" | "mesh")) {
+                let (namespace, gateway) = gateway.split_once('/').unwrap_or((found.namespace(), gateway.as_str()));
+                let gateway = ObjectName { namespace: namespace.to_owned(), name: gateway.to_owned() };
+                self.describe_gateway(&gateway, found, (service, port, &subsets), ingresses, seen);
+            }
+        }
+    }
+
+    /// A VirtualService that Istio made of the Gateway API's routes: what it says stands in those.
+    fn generated(&mut self, name: &ObjectName, service: Held<'a, Service>, seen: &mut Seen) {
+        if !seen.ways.insert(format!("{}/{} {}", name.namespace, name.name, service.name())) {
+            return;
+        }
+        let mut exposure = Exposure { gateway: format!("{}/{}", name.namespace, name.name), ..Exposure::default() };
+        exposure.virtual_service.name.clone_from(&name.name);
+        exposure.virtual_service.namespace.clone_from(&name.namespace);
+        exposure.virtual_service.is_generated = true;
+        self.push(GatewayDescription::Exposed(exposure));
+    }
+
+    fn describe_gateway(
+        &mut self,
+        name: &ObjectName,
+        virtual_service: Held<'a, VirtualService>,
+        (service, port, subsets): (Held<'a, Service>, u32, &Subsets),
+        ingresses: &[Ingress<'a>],
+        seen: &mut Seen,
+    ) {
+        let id = format!("{}/{}", name.namespace, name.name);
+        // istioctl shows each Gateway once, with whatever leads through it first.
+        let way = match self.options.as_istioctl {
+            true => id.clone(),
+            false => format!("{id} {}/{} {port}", virtual_service.namespace(), virtual_service.name()),
+        };
+        if seen.ways.contains(&way) {
+            return;
+        }
+        let Some(gateway) = self.mesh.objects.get::<Gateway>(&name.namespace, &name.name) else {
+            return self.absent(seen, "Gateway", name.namespace.clone(), name.name.clone());
+        };
+        seen.ways.insert(way);
+        let selector = match &gateway.spec.spec.selector {
+            Some(selector) => selector.clone(),
+            None if self.options.as_istioctl => {
+                let (namespace, name) = (name.namespace.clone(), name.name.clone());
+                return self.push(GatewayDescription::Everywhere { namespace, name });
+            }
+            None => Labels::new(),
+        };
+        let serves = |ingress: &&Ingress<'a>| ingress.pods.iter().any(|pod| selects(&selector, pod.labels()));
+        let mut serving: Vec<&Ingress<'a>> = ingresses.iter().filter(serves).collect();
+        if serving.is_empty() && self.options.as_istioctl {
+            return;
+        }
+        for ingress in serving.iter().filter(|ingress| !self.options.as_istioctl && ingress.address(false) == UNKNOWN) {
+            let (name, namespace) = (ingress.service.name(), ingress.service.namespace());
+            self.miss(format!("status of Service {name}.{namespace}: the address of the gateway"));
+        }
+        serving.sort_by_key(|ingress| ingress.address(self.options.as_istioctl));
+        let addresses = serving.iter().flat_map(|ingress| match self.options.as_istioctl {
+            true => ingress.plain_addresses(),
+            false => ingress.addresses(gateway, virtual_service),
+        });
+        let exposure = Exposure {
+            gateway: id,
+            addresses: addresses.collect(),
+            virtual_service: self.virtual_service(
+                &ObjectName {
+                    namespace: virtual_service.namespace().to_owned(),
+                    name: virtual_service.name().to_owned(),
+                },
+                service,
+                port,
+                subsets,
+            ),
+        };
+        self.push(GatewayDescription::Exposed(exposure));
+    }
+
+    /// An object that a gateway's proxy refers to isn't there; istioctl says so of a Gateway each time.
+    fn absent(&mut self, seen: &mut Seen, kind: &'static str, namespace: String, name: String) {
+        let is_new = seen.absent.insert((kind, namespace.clone(), name.clone()));
+        if is_new || (self.options.as_istioctl && kind == "Gateway") {
+            self.push(GatewayDescription::Missing { kind, namespace, name });
+        }
+    }
+
+    fn push(&mut self, gateway: GatewayDescription) {
+        if let Some(gateways) = &mut self.out.gateways {
+            gateways.gateways.push(gateway);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    ways: BTreeSet<String>,
+    absent: BTreeSet<(&'static str, String, String)>,
+}
+
+impl Ingress<'_> {
+    /// Address of the load balancer, else of the first pod's node.
+    fn address(&self, as_istioctl: bool) -> String {
+        let balancer = self.service.spec.status.load_balancer.ingress.first();
+        let balancer = balancer.map(|at| if at.ip.is_empty() && !as_istioctl { &at.hostname } else { &at.ip });
+        let host = || self.pods.first().map(|pod| &pod.spec.status.host_ip).filter(|ip| !ip.is_empty());
+        balancer.or_else(host).cloned().unwrap_or_else(|| UNKNOWN.to_owned())
+    }
+
+    /// The ports that are named `http` or `http2`, whatever the Gateway serves.
+    fn plain_addresses(&self) -> Vec<String> {
+        let pod = self.pods.first();
+        let ports = self.service.spec.spec.ports.iter().filter(|port| {
+            let is_http = matches!(port.name.as_str(), "http" | "http2") && transport(port, true) == "TCP";
+            is_http && pod.is_some_and(|pod| target(port, pod.spec, true).is_some())
+        });
+        let address = self.address(true);
+        ports
+            .map(|port| {
+                let scheme = if matches!(convert(port), "HTTP" | "HTTP2") { "http" } else { "" };
+                let is_default = scheme == "http" && port.port == 80;
+                let number = if is_default { String::new() } else { format!(":{}", port.port) };
+                format!("{scheme}://{address}{number}")
+            })
+            .collect()
+    }
+
+    /// The ports at which a Gateway serves a host of the VirtualService.
+    fn addresses(&self, gateway: Held<'_, Gateway>, virtual_service: Held<'_, VirtualService>) -> Vec<String> {
+        let spec = &virtual_service.spec.spec;
+        let serves = |server: &&GatewayServer| {
+            let is_host = server.hosts.iter().any(|host| spec.hosts.iter().any(|other| meet(host, other)));
+            let has_routes = match scheme(server).0 {
+                // Plain HTTP that is only redirected leads nowhere.
+                "http" | "https" => !spec.http.is_empty() && !server.tls.https_redirect,
+                "tls" => !spec.tls.is_empty(),
+                _ => !spec.tcp.is_empty(),
+            };
+            is_host && has_routes
+        };
+        let address = self.address(false);
+        let address = if address.contains(':') { format!("[{address}]") } else { address };
+        let mut out = Vec::new();
+        for server in gateway.spec.spec.servers.iter().filter(serves) {
+            let is_of = |port: &&crate::dump::kubernetes::ServicePort| {
+                let target = self.pods.first().and_then(|pod| target(port, pod.spec, false));
+                port.port == server.port.number || target == Some(server.port.number)
+            };
+            for port in self.service.spec.spec.ports.iter().filter(is_of) {
+                let (scheme, default) = scheme(server);
+                let number = if port.port == default { String::new() } else { format!(":{}", port.port) };
+                let url = format!("{scheme}://{address}{number}");
+                if !out.contains(&url) {
+                    out.push(url);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Scheme of what a server of a Gateway hands to routes, and its usual port.
+fn scheme(server: &GatewayServer) -> (&'static str, u32) {
+    let is_passed = matches!(server.tls.mode.as_deref(), None | Some("PASSTHROUGH" | "AUTO_PASSTHROUGH"));
+    match server.port.protocol.to_ascii_uppercase().as_str() {
+        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => ("http", 80),
+        "HTTPS" if is_passed => ("tls", 0),
+        "HTTPS" => ("https", 443),
+        "TLS" if is_passed => ("tls", 0),
+        _ => ("tcp", 0),
+    }
+}
+
+/// Whether some host is meant by both: `*.a` meets `b.a`, and `ns/host` of a server any host of its form.
+fn meet(server: &str, host: &str) -> bool {
+    let server = server.rsplit_once('/').map_or(server, |(_, host)| host);
+    let covers = |wild: &str, other: &str| match wild.strip_prefix('*') {
+        Some(suffix) => other.strip_prefix('*').unwrap_or(other).ends_with(suffix),
+        None => wild == other,
+    };
+    covers(server, host) || covers(host, server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_meet() {
+        for (server, host) in [("*", "a.b"), ("*.b", "a.b"), ("a.b", "*.b"), ("ns/a.b", "a.b"), ("*.b", "*.a.b")] {
+            assert!(meet(server, host), "{server} {host}");
+        }
+        for (server, host) in [("*.b", "b"), ("a.b", "c.b"), ("*.a.b", "x.b")] {
+            assert!(!meet(server, host), "{server} {host}");
+        }
+    }
+}
