@@ -27,7 +27,7 @@ pub(super) fn run(ui: &mut Ui, command: &ProxyConfig) -> Result<Verdict, CliErro
         ProxyConfig::Ecds(args) => without_time(args.query()),
         ProxyConfig::Eds(args) => without_time(args.query()),
         ProxyConfig::All(args) => args.query(),
-        ProxyConfig::RootcaCompare(_) => return Ok(Verdict::Clean),
+        ProxyConfig::Log(_) | ProxyConfig::RootcaCompare(_) => return Ok(Verdict::Clean),
     };
     let kind = if matches!(verb, Verb::Endpoints(_)) { ArtifactKind::Clusters } else { ArtifactKind::Dump };
     let (source, artifacts);

@@ -8,6 +8,7 @@ mod eds;
 mod endpoints;
 mod istioctl;
 mod listeners;
+mod log;
 mod rootca_compare;
 mod routes;
 mod secrets;
@@ -47,14 +48,15 @@ enum ProxyConfig {
     Ecds(ecds::EcdsArgs),
     Eds(eds::EdsArgs),
     All(all::AllArgs),
+    Log(log::LogArgs),
     RootcaCompare(rootca_compare::RootcaCompareArgs),
 }
 
 pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
-    // istioctl needs a cluster for the second, and the first is right as it is.
+    // istioctl needs a cluster for the last two, and the first is right as it is.
     let is_ours = match &args.command {
         ProxyConfig::Listeners(args) => args.waypoint,
-        ProxyConfig::RootcaCompare(_) => true,
+        ProxyConfig::Log(_) | ProxyConfig::RootcaCompare(_) => true,
         _ => false,
     };
     if as_istioctl && !is_ours {
@@ -70,6 +72,7 @@ pub(super) fn run(ui: &mut Ui, args: &ProxyConfigArgs, as_istioctl: bool) -> Res
         ProxyConfig::Ecds(args) => ecds::run(ui, args),
         ProxyConfig::Eds(args) => eds::run(ui, args),
         ProxyConfig::All(args) => all::run(ui, args),
+        ProxyConfig::Log(args) => log::run(ui, args),
         ProxyConfig::RootcaCompare(args) => rootca_compare::run(ui, args),
     }
 }
