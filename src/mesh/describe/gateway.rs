@@ -55,6 +55,7 @@ impl<'a> Describer<'a> {
                 continue;
             };
             let Some(proxy) = &member.proxy else { continue };
+            seen.pod = (pod.namespace().to_owned(), pod.name().to_owned());
             for service in services {
                 for port in &service.spec.spec.ports {
                     let view =
@@ -171,6 +172,11 @@ impl<'a> Describer<'a> {
         };
         let serves = |ingress: &&Ingress<'a>| ingress.pods.iter().any(|pod| selects(&selector, pod.labels()));
         let mut serving: Vec<&Ingress<'a>> = ingresses.iter().filter(serves).collect();
+        if gateway.spec.spec.selector.is_none() {
+            // Any proxy may serve it: what is known is that this one does.
+            let is_asked = |pod: &Held<'a, Pod>| (pod.namespace(), pod.name()) == (&seen.pod.0, &seen.pod.1);
+            serving.retain(|ingress| ingress.pods.iter().any(is_asked));
+        }
         if serving.is_empty() && self.options.as_istioctl {
             return;
         }
@@ -216,6 +222,8 @@ impl<'a> Describer<'a> {
 
 #[derive(Default)]
 struct Seen {
+    /// Namespace and name of the gateway's pod that is looked at.
+    pod: (String, String),
     ways: BTreeSet<String>,
     absent: BTreeSet<(&'static str, String, String)>,
 }
