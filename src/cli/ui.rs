@@ -1,11 +1,12 @@
 //! The terminal: the answer goes to standard output, everything else to standard error.
 
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 
 use anstyle::{AnsiColor, Style};
 
 use super::error::CliError;
-use crate::render::escape;
+use crate::render::{Table, escape};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -60,6 +61,11 @@ impl Ui {
             self.stdout.write_all(anstream::adapter::strip_str(head).to_string().as_bytes())?;
         }
         Ok(self.stdout.write_all(rest.as_bytes())?)
+    }
+
+    /// Writes a table. It isn't dropped, which for a large one takes as long as writing it; the process ends soon.
+    pub(super) fn table(&mut self, table: Table<'_>) -> Result<(), CliError> {
+        self.answer(&ManuallyDrop::new(table).render())
     }
 
     /// Writes bytes of the answer that have no styles.

@@ -120,10 +120,11 @@ impl Resource<RouteConfiguration> {
 fn virtual_hosts(mut scanner: Scanner<'_>) -> Result<(Vec<Range<usize>>, String), ScanError> {
     let (mut hosts, mut type_url) = (Vec::new(), String::new());
     scanner.object(|scanner, key| match (snake(&key).as_ref(), scanner.peek()?) {
-        ("virtual_hosts", b'[') => scanner.array(|scanner, _| {
-            hosts.push(scanner.skip()?);
+        ("virtual_hosts", b'[') => {
+            let array = *scanner;
+            hosts = array.elements(scanner.skip()?.end).map_err(|(error, _)| error)?;
             Ok(())
-        }),
+        }
         ("@type", b'"') => {
             type_url = super::scan::text(scanner.string()?).into_owned();
             Ok(())

@@ -57,9 +57,10 @@ fn list<'a>(
             row(resource).map(Some).map_err(|error| format!("cluster {:?} is left out: {error}", resource.name))
         })
         .collect();
-    let mut listing = Listing::collect(entries);
-    listing.rows.sort_by(|a, b| SubsetKey::parse(&a.resource.name).order(&SubsetKey::parse(&b.resource.name)));
-    listing
+    let Listing { rows, warnings } = Listing::collect(entries);
+    let mut keyed: Vec<_> = rows.into_iter().map(|row| (SubsetKey::parse(&row.resource.name), row)).collect();
+    keyed.par_sort_by(|(a, _), (b, _)| a.order(b));
+    Listing { rows: keyed.into_iter().map(|(_, row)| row).collect(), warnings }
 }
 
 impl ClusterFilter {

@@ -230,8 +230,23 @@ fn locality_cut(place: &Locality<'_>) -> String {
     locality(&place.region, &place.zone, if place.zone.is_empty() { "" } else { &place.sub_zone })
 }
 
-fn sort(rows: &mut [EndpointRow]) {
-    rows.par_sort_by(|a, b| (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster)));
+/// Sorts by address, port and cluster. Most comparisons are decided by the first bytes of the address, which are kept
+/// beside it as a number; the rows themselves are moved once.
+fn sort(rows: &mut Vec<EndpointRow>) {
+    let first_bytes = |text: &str| {
+        let mut first = [0; 16];
+        first.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        u128::from_be_bytes(first)
+    };
+    let mut order: Vec<_> =
+        rows.par_iter().enumerate().map(|(nth, row)| (first_bytes(&row.address), row, nth)).collect();
+    order.par_sort_by(|(a_first, a, _), (b_first, b, _)| {
+        let rest = || (&a.address, a.port, &a.cluster).cmp(&(&b.address, b.port, &b.cluster));
+        a_first.cmp(b_first).then_with(rest)
+    });
+    let order: Vec<usize> = order.into_iter().map(|(.., nth)| nth).collect();
+    let mut unsorted: Vec<Option<EndpointRow>> = std::mem::take(rows).into_iter().map(Some).collect();
+    rows.extend(order.into_iter().filter_map(|nth| unsorted.get_mut(nth)?.take()));
 }
 
 fn collect(entries: Vec<Result<Vec<EndpointRow>, String>>) -> Listing<EndpointRow> {

@@ -65,6 +65,12 @@ pub struct Listing<R> {
 }
 
 impl<R> Listing<R> {
+    /// Doesn't free the rows: for a large list that takes long, and a process that ends soon needn't.
+    pub(crate) fn forget(self) -> Vec<String> {
+        std::mem::forget(self.rows);
+        self.warnings
+    }
+
     fn collect(entries: Vec<Result<Option<R>, String>>) -> Self {
         let mut listing = Self { rows: Vec::with_capacity(entries.len()), warnings: Vec::new() };
         for entry in entries {

@@ -60,7 +60,7 @@ impl RouteRow {
 pub fn routes<'a>(proxy: &'a Proxy, filter: &RouteFilter) -> Listing<RouteConfigRow<'a>> {
     let entries: Vec<_> = proxy
         .routes()
-        .iter()
+        .par_iter()
         .filter(|resource| {
             resource.state.is_in_force() && filter.name.as_ref().is_none_or(|name| *name == resource.name)
         })

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 /// The text with control characters, line separators and direction marks written as escapes.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
-    // Nearly all text is plain ASCII, which is quick to see.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.chars().any(is_unsafe) {
+    // Nearly all text is plain ASCII, which is quick to see where no byte ends the look.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if is_plain || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);

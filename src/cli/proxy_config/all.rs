@@ -116,33 +116,33 @@ fn tables(ui: &mut Ui, args: &AllArgs, proxy: &Proxy) -> Result<Verdict, CliErro
 
     title(ui, "CLUSTER", false)?;
     let clusters = inventory::clusters(proxy, &filters.clusters);
-    ui.answer(&render::clusters_named(&clusters.rows).render())?;
-    warnings.extend(clusters.warnings);
+    ui.table(render::clusters_named(&clusters.rows))?;
+    warnings.extend(clusters.forget());
 
     title(ui, "LISTENER", false)?;
     let mut listeners = inventory::listeners(proxy, &filters.listeners);
     inventory::sort_listeners(&mut listeners.rows);
-    ui.answer(&render::listeners_named(&listeners.rows, filters.verbose).render())?;
-    warnings.extend(listeners.warnings);
+    ui.table(render::listeners_named(&listeners.rows, filters.verbose))?;
+    warnings.extend(listeners.forget());
 
     title(ui, "ROUTE", false)?;
     let routes = inventory::routes(proxy, &RouteFilter { name: filters.route.clone() });
     let table = if filters.verbose { render::routes(&routes.rows) } else { render::routes_brief(&routes.rows) };
-    ui.answer(&table.with_prefix("route/").render())?;
-    warnings.extend(routes.warnings);
+    ui.table(table.with_prefix("route/"))?;
+    warnings.extend(routes.forget());
 
     title(ui, "SECRET", false)?;
     let secrets = inventory::secrets(proxy, args.as_of);
     if secrets.rows.is_empty() {
         ui.answer("No active or warming secrets found.\n")?;
     } else {
-        ui.answer(&render::secrets(&secrets.rows).with_prefix("secret/").render())?;
+        ui.table(render::secrets(&secrets.rows).with_prefix("secret/"))?;
     }
     warnings.extend(secrets.warnings);
 
     title(ui, "ENDPOINTS", false)?;
     let endpoints = inventory::discovered(proxy, &filters.endpoints);
-    ui.answer(&render::discovered(&endpoints.rows).with_prefix("endpoint/").render())?;
-    warnings.extend(endpoints.warnings);
+    ui.table(render::discovered(&endpoints.rows).with_prefix("endpoint/"))?;
+    warnings.extend(endpoints.forget());
     Ok(super::verdict(ui, &warnings))
 }

@@ -78,7 +78,7 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
                 _ => render::clusters_wide(&listing.rows, &details).render(),
             })?;
         }
-        _ => ui.answer(&render::clusters(&listing.rows).render())?,
+        _ => ui.table(render::clusters(&listing.rows))?,
     }
-    Ok(super::verdict(ui, &listing.warnings))
+    Ok(super::verdict(ui, &listing.forget()))
 }

@@ -58,8 +58,8 @@ pub(super) fn run(ui: &mut Ui, args: &EdsArgs) -> Result<Verdict, CliError> {
         }
         _ => {
             let listing = inventory::discovered(&proxy, &args.filter());
-            ui.answer(&render::discovered(&listing.rows).render())?;
-            return Ok(super::verdict(ui, &listing.warnings));
+            ui.table(render::discovered(&listing.rows))?;
+            return Ok(super::verdict(ui, &listing.forget()));
         }
     }
     Ok(Verdict::Clean)

@@ -93,7 +93,7 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
         ui.warn("the dump has no endpoints section: endpoints of EDS clusters aren't known");
         ui.hint("capture /config_dump?include_eds, or /clusters?format=json");
     }
-    Ok(super::verdict(ui, &listing.warnings))
+    Ok(super::verdict(ui, &listing.forget()))
 }
 
 /// Prints clusters of `/clusters`, as they stand there where it is a file of its own.
@@ -130,6 +130,6 @@ fn print(ui: &mut Ui, format: Format, rows: &[EndpointRow], proxy: Option<&Proxy
                 _ => render::endpoints_wide(rows, &details, has_eds).render(),
             })
         }
-        _ => ui.answer(&render::endpoints(rows, has_eds).render()),
+        _ => ui.table(render::endpoints(rows, has_eds)),
     }
 }

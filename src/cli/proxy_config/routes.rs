@@ -60,8 +60,8 @@ pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
                 _ => render::routes_wide(&listing.rows, &details).render(),
             })?;
         }
-        _ if args.verbose => ui.answer(&render::routes(&listing.rows).render())?,
-        _ => ui.answer(&render::routes_brief(&listing.rows).render())?,
+        _ if args.verbose => ui.table(render::routes(&listing.rows))?,
+        _ => ui.table(render::routes_brief(&listing.rows))?,
     }
     if let (Some(name), true) = (&args.name, listing.rows.is_empty()) {
         let names = proxy.routes().iter().map(|route| route.name.as_str());
@@ -69,5 +69,5 @@ pub(super) fn run(ui: &mut Ui, args: &RoutesArgs) -> Result<Verdict, CliError> {
             ui.hint(&format!("there is no route configuration {name:?} in force; did you mean {close:?}?"));
         }
     }
-    Ok(super::verdict(ui, &listing.warnings))
+    Ok(super::verdict(ui, &listing.forget()))
 }
