@@ -172,9 +172,22 @@ fn json_answers_name_their_schema() {
         (&["summary", DUMP, "-o", "json"][..], "xdsight.summary/1"),
         (&["trace", DUMP, "http://a/", "-o", "json"], "xdsight.trace/1"),
         (&["graph", DUMP, "-o", "json"], "xdsight.graph/1"),
+        (&["authz", "check", DUMP, "-o", "json"], "xdsight.authz/1"),
+        (&["proxy-config", "clusters", DUMP, "--why", "-o", "json"], "xdsight.why/1"),
+        (&["proxy-config", "log", "testdata/proxy-config/log/logging.txt", "-o", "json"], "xdsight.log/1"),
     ] {
         let answer: serde_json::Value = serde_json::from_str(&run(arguments).stdout).unwrap();
         assert_eq!(answer.get("schema").and_then(serde_json::Value::as_str), Some(schema), "{arguments:?}");
+    }
+    for (kind, schema) in [
+        ("listeners", "xdsight.listener/1"),
+        ("clusters", "xdsight.cluster/1"),
+        ("routes", "xdsight.route/1"),
+        ("endpoints", "xdsight.endpoint/1"),
+    ] {
+        let lines = run(&["proxy-config", kind, DUMP, "-o", "jsonl"]).stdout;
+        let of_line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        assert!(!lines.is_empty() && lines.lines().all(|line| of_line(line)["schema"] == schema), "{kind}");
     }
 }
 

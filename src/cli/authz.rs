@@ -1,11 +1,14 @@
 //! `xdsight authz`
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::cluster_flags::{ClusterFlags, PodNamespace};
 use super::error::CliError;
+use super::format::Format;
 use super::ui::Ui;
 use super::{Verdict, input};
+use crate::inventory::PolicyRow;
 use crate::{inventory, render};
 
 /// Show the authorization policies that a proxy enforces
@@ -31,6 +34,11 @@ struct CheckArgs {
     #[arg(short, long, value_name = "FILE")]
     file: Option<String>,
 
+    /// Form of the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "short",
+        value_parser = Format::among(&[Format::Short, Format::Json, Format::Yaml]))]
+    output: Format,
+
     #[command(flatten)]
     _cluster: ClusterFlags,
 
@@ -38,15 +46,31 @@ struct CheckArgs {
     _namespace: PodNamespace,
 }
 
+/// The answer as data.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    /// `xdsight.authz/1`.
+    schema: &'static str,
+    /// In the order of the table.
+    policies: &'a [PolicyRow],
+}
+
 pub(super) fn run(ui: &mut Ui, args: &AuthzArgs) -> Result<Verdict, CliError> {
     let Authz::Check(args) = &args.command;
     let proxy = input::load(args.input.as_deref().or(args.file.as_deref()).unwrap_or("-"))?;
     input::warn(ui, &proxy);
-    if let Some(listing) = inventory::authorization_policies(&proxy) {
-        ui.answer(&render::authorization_policies(&listing.rows).render())?;
-        for warning in &listing.warnings {
-            ui.warn(warning);
-        }
+    let listing = inventory::authorization_policies(&proxy);
+    let policies = listing.as_ref().map(|listing| listing.rows.as_slice()).unwrap_or_default();
+    let answer = Answer { schema: "xdsight.authz/1", policies };
+    match args.output {
+        Format::Json => ui.answer(&format!("{}\n", render::pretty(&answer, 2)?))?,
+        Format::Yaml => ui.answer(&render::yaml(&answer)?)?,
+        // As istioctl, no table where there is no listener.
+        _ if listing.is_some() => ui.answer(&render::authorization_policies(policies).render())?,
+        _ => {}
+    }
+    for warning in listing.iter().flat_map(|listing| &listing.warnings) {
+        ui.warn(warning);
     }
     Ok(Verdict::Clean)
 }

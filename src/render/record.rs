@@ -11,50 +11,74 @@ use crate::inventory::{
 /// A row and its details.
 #[derive(Serialize)]
 struct Record<R, D> {
+    /// `xdsight.KIND/1`.
     schema: &'static str,
+    /// The columns of the short table.
     #[serde(flatten)]
     row: R,
+    /// Those that the wide table adds.
     #[serde(flatten)]
     detail: D,
 }
 
+/// `xdsight.listener/1`.
 #[derive(Serialize)]
 struct Listener<'a> {
     schema: &'static str,
+    /// Name of the listener; that of the rejected update where it has none.
     name: &'a str,
+    /// `active`, `warming`, `draining`, `static` or `error`, the last two with their reason.
     state: &'a str,
+    /// IP addresses or paths, without the port.
     addresses: &'a [String],
+    /// Port of the first address; 0 where it has none.
     port: u32,
+    /// `HTTP`, `TCP`, `HTTP+TCP` or `UNKNOWN`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// In the table's order.
     chains: Vec<Chain<'a>>,
 }
 
+/// One filter chain of a listener.
 #[derive(Serialize)]
 struct Chain<'a> {
+    /// What a connection must have, as in the table.
     #[serde(rename = "match")]
     matches: &'a str,
+    /// Where it leads, as in the table.
     destination: &'a str,
     #[serde(flatten)]
     detail: Option<&'a ChainDetail>,
 }
 
+/// `xdsight.cluster/1`, beside [`ClusterDetail`].
 #[derive(Serialize)]
 struct Cluster<'a> {
+    /// Name of the cluster.
     name: &'a str,
+    /// `active`, `warming` or `static`.
     state: String,
+    /// Discovery type: `EDS`, `STATIC` …, or the name of a custom one.
     #[serde(rename = "type")]
     kind: &'a str,
+    /// `NAME.NAMESPACE` of the DestinationRule, or empty.
     destination_rule: &'a str,
 }
 
+/// `xdsight.route/1`, beside [`RouteDetail`].
 #[derive(Serialize)]
 struct Route<'a> {
+    /// Name of the route configuration.
     name: &'a str,
+    /// Name of the virtual host.
     virtual_host: &'a str,
+    /// The first domains, as in the table.
     domains: &'a str,
+    /// The path that is matched, as in the table.
     #[serde(rename = "match")]
     matches: &'a str,
+    /// `NAME.NAMESPACE` of the VirtualService, or empty.
     virtual_service: &'a str,
 }
 

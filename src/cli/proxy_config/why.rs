@@ -8,9 +8,12 @@ use super::super::ui::Ui;
 use crate::inventory::Why;
 use crate::render;
 
+/// The answer as data.
 #[derive(Serialize)]
 struct Answer<'a> {
+    /// `xdsight.why/1`.
     schema: &'static str,
+    /// In the order of the table.
     references: &'a [Why],
 }
 
