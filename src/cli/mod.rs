@@ -30,8 +30,8 @@ use ui::{ColorChoice, Ui};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, and nothing found that is wrong
-  1  done: there are findings or differences, or a request isn't delivered
+  0  done
+  1  done: a request isn't delivered, or roots differ
   2  bad usage or unreadable input
 
 INPUT is a config_dump (JSON, also .gz or .zst), - for standard input, or a folder with the admin answers of one proxy

@@ -29,7 +29,7 @@ pub(super) fn ways(
             | Discovery::DynamicForwardProxy => {}
             kind => match discovery::hosts(cx, member, &kind) {
                 Hosts::Known(set) => sets.push((member, set)),
-                Hosts::HealthUnknown(_, reason) | Hosts::Unresolved(_, reason) => {
+                Hosts::HealthUnknown(_, reason) | Hosts::Disputed(_, reason, _) | Hosts::Unresolved(_, reason) => {
                     walk.missing(reason.clone());
                     return Ok(Ways::only(unresolved(cx, member, "", &reason)));
                 }

@@ -1,14 +1,16 @@
 //! Where a cluster's hosts come from, and the hosts.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::address::name_of;
-use super::hosts::{Priority, Surroundings, Written, of_assignment, of_cluster_status};
+use super::hosts::{Priority, Surroundings, Written, of_assignment, of_cluster_status, with_hosts_of};
 use super::{HostAddress, hosts};
 use crate::dump::{Resource, type_of};
+use crate::proto::envoy::admin::v3::ClusterStatus;
 use crate::proto::envoy::config::cluster::v3::Cluster;
 use crate::proto::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
-use crate::proto::envoy::config::core::v3::HealthStatus;
+use crate::proto::envoy::config::core::v3::{Address, HealthStatus};
 use crate::proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use crate::proto::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use crate::proto::envoy::extensions::clusters::composite::v3::ClusterConfig as Composite;
@@ -102,6 +104,8 @@ pub(super) enum Hosts<'a> {
     Known(Vec<Priority<'a>>),
     /// Active health checks decide, and their results aren't in the input: the hosts, and what is missing.
     HealthUnknown(Vec<Priority<'a>>, String),
+    /// Two files have different ones: all of them, how they differ, and whether one of the files has none.
+    Disputed(Vec<Priority<'a>>, String, bool),
     /// No address is known: names with their ports, if there are some, and what is missing.
     Unresolved(Vec<String>, String),
 }
@@ -170,6 +174,14 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
         (_, Some((assignment, true))) => {
             let written = if never_drains(cluster, kind) { Written::AsSent } else { Written::of(assignment) };
             let set = of_assignment(assignment, live, around, written);
+            if let Some(live) = live
+                && let Some(only) = Difference::of(&set, live)
+            {
+                // Neither file is the older one for sure.
+                let may_be_none = live.host_statuses.is_empty() || set.iter().all(|p| p.members.is_empty());
+                let reason = only.reason(name);
+                return Hosts::Disputed(with_hosts_of(assignment, live, around, written), reason, may_be_none);
+            }
             // istiod prints assignments too, but doesn't know the results of health checks: Envoy always prints one.
             let is_plain = live.is_none() && !assignment.endpoints.iter().any(is_health_printed);
             checked(cluster, set, is_plain)
@@ -189,6 +201,31 @@ pub(super) fn hosts<'a>(cx: &Context<'a>, cluster: &'a Cluster, kind: &Discovery
             Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} (no EDS section in the dump)"))
         }
         (kind, _) => Hosts::Unresolved(Vec::new(), format!("endpoints of cluster {name} ({kind})")),
+    }
+}
+
+/// How many hosts only one of two files has: the dump's EDS section and `/clusters`, which show one moment each.
+struct Difference {
+    only_sent: usize,
+    only_live: usize,
+}
+
+impl Difference {
+    /// `None` if both have the same hosts.
+    fn of(set: &[Priority<'_>], live: &ClusterStatus) -> Option<Self> {
+        let sent: HashSet<&Address> =
+            set.iter().flat_map(|priority| &priority.members).filter_map(|member| member.address).collect();
+        let live: HashSet<&Address> = live.host_statuses.iter().filter_map(|host| host.address.as_ref()).collect();
+        let (only_sent, only_live) = (sent.difference(&live).count(), live.difference(&sent).count());
+        (only_sent + only_live > 0).then_some(Self { only_sent, only_live })
+    }
+
+    fn reason(&self, cluster: &str) -> String {
+        let Self { only_sent, only_live } = self;
+        format!(
+            "endpoints of cluster {cluster}: {only_sent} only in the EDS section, {only_live} only in /clusters, which \
+             were taken at different moments"
+        )
     }
 }
 

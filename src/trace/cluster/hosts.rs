@@ -1,10 +1,10 @@
 //! The hosts of a cluster by priority and locality, with their health.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::address::HostAddress;
 use crate::proto::Struct;
-use crate::proto::envoy::admin::v3::{ClusterStatus, HostHealthStatus};
+use crate::proto::envoy::admin::v3::{ClusterStatus, HostHealthStatus, HostStatus};
 use crate::proto::envoy::config::core::v3::{Address, HealthStatus, Locality, Metadata};
 use crate::proto::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use crate::proto::envoy::config::endpoint::v3::locality_lb_endpoints::LbConfig;
@@ -134,6 +134,35 @@ pub(super) fn of_assignment<'a>(
     around: &Surroundings<'_>,
     written: Written,
 ) -> Vec<Priority<'a>> {
+    assigned(assignment, live, around, written, Builder::default())
+}
+
+/// The same, and those that only `/clusters` has.
+pub(super) fn with_hosts_of<'a>(
+    assignment: &'a ClusterLoadAssignment,
+    live: &'a ClusterStatus,
+    around: &Surroundings<'_>,
+    written: Written,
+) -> Vec<Priority<'a>> {
+    let localities = assignment.endpoints.iter();
+    let sent = localities.flat_map(|locality| endpoints(assignment, locality));
+    let sent: HashSet<&Address> = sent.filter_map(|(_, endpoint)| endpoint.address.as_ref()).collect();
+    let mut builder = Builder::default();
+    for host in &live.host_statuses {
+        if host.address.as_ref().is_some_and(|address| !sent.contains(address)) {
+            builder.add(host.priority, of_host(host, around));
+        }
+    }
+    assigned(assignment, Some(live), around, written, builder)
+}
+
+fn assigned<'a>(
+    assignment: &'a ClusterLoadAssignment,
+    live: Option<&'a ClusterStatus>,
+    around: &Surroundings<'_>,
+    written: Written,
+    mut builder: Builder<'a>,
+) -> Vec<Priority<'a>> {
     let policy = assignment.policy.as_ref();
     let common = Common {
         overprovisioning: policy
@@ -146,7 +175,6 @@ pub(super) fn of_assignment<'a>(
         .flat_map(|status| &status.host_statuses)
         .filter_map(|host| host.address.as_ref().zip(host.health_status.as_ref()))
         .collect();
-    let mut builder = Builder::default();
     for locality in &assignment.endpoints {
         builder.reach(locality.priority);
         // Envoy keeps the weight of a group only if the group has a locality.
@@ -190,25 +218,26 @@ pub(super) fn of_assignment<'a>(
 pub(super) fn of_cluster_status<'a>(status: &'a ClusterStatus, around: &Surroundings<'_>) -> Vec<Priority<'a>> {
     let mut builder = Builder::default();
     for host in &status.host_statuses {
-        let (health, fault, excluded) =
-            host.health_status.as_ref().map_or((Health::Healthy, "", false), |f| of_flags(f, around));
-        builder.add(
-            host.priority,
-            Member {
-                address: host.address.as_ref(),
-                hostname: &host.hostname,
-                metadata: None,
-                locality_metadata: None,
-                weight: u64::from(host.weight).max(1),
-                health,
-                excluded,
-                may_drain: false,
-                fault,
-                locality: host.locality.as_ref(),
-            },
-        );
+        builder.add(host.priority, of_host(host, around));
     }
     builder.finish(Common { overprovisioning: 140, by_weight: false }, around.own, Some(&HashMap::new()))
+}
+
+fn of_host<'a>(host: &'a HostStatus, around: &Surroundings<'_>) -> Member<'a> {
+    let (health, fault, excluded) =
+        host.health_status.as_ref().map_or((Health::Healthy, "", false), |f| of_flags(f, around));
+    Member {
+        address: host.address.as_ref(),
+        hostname: &host.hostname,
+        metadata: None,
+        locality_metadata: None,
+        weight: u64::from(host.weight).max(1),
+        health,
+        excluded,
+        may_drain: false,
+        fault,
+        locality: host.locality.as_ref(),
+    }
 }
 
 fn no_metadata() -> &'static BTreeMap<String, Struct> {

@@ -267,6 +267,9 @@ fn ways(cx: &Context<'_>, walk: &mut Walk, cluster: &Cluster, input: &Balance<'_
                 Ok(ways_to(cx, cluster, &picks))
             }
             discovery::Hosts::HealthUnknown(set, reason) => any_health(cx, walk, cluster, &set, input, &reason),
+            discovery::Hosts::Disputed(set, reason, may_be_none) => {
+                Ok(any_of(cx, cluster, &set, &reason, may_be_none || !panics(cx, cluster)))
+            }
             discovery::Hosts::Unresolved(names, reason) => {
                 walk.missing(reason.clone());
                 let all = names.iter().map(|name| Ok(unresolved(cx, cluster, name, &reason))).collect();
@@ -399,23 +402,33 @@ fn any_health(
     input: &Balance<'_>,
     reason: &str,
 ) -> Result<Ways, Failure> {
-    let hosts: Vec<Member<'_>> = set.iter().flat_map(|priority| priority.members.iter().copied()).collect();
-    let panics =
-        policy::of_cluster(cx, cluster).is_ok_and(|policy| policy.panic_threshold > 0 && policy.subset.is_none());
-    if hosts.len() <= 1 && panics {
+    let count: usize = set.iter().map(|priority| priority.members.len()).sum();
+    let panics = panics(cx, cluster);
+    if count <= 1 && panics {
         // All the same: one host is used whether it is healthy or not.
         let picks = balance(cx, walk, cluster, set, input, None)?;
         let Some(picks) = picks else { return Err(nothing_usable(cluster, &Discovery::Static, set)) };
         return Ok(ways_to(cx, cluster, &picks));
     }
+    Ok(any_of(cx, cluster, set, reason, !panics))
+}
+
+/// Whether a cluster without healthy hosts uses the others.
+fn panics(cx: &Context<'_>, cluster: &Cluster) -> bool {
+    policy::of_cluster(cx, cluster).is_ok_and(|policy| policy.panic_threshold > 0 && policy.subset.is_none())
+}
+
+/// Any of the hosts, or none where that may be.
+fn any_of(cx: &Context<'_>, cluster: &Cluster, set: &[Priority<'_>], reason: &str, may_be_none: bool) -> Ways {
+    let hosts: Vec<Member<'_>> = set.iter().flat_map(|priority| priority.members.iter().copied()).collect();
     let why = Why::text(format!("1 of {}; {reason}", hosts.len()));
     let picks = Picks { hosts, how: How::Assumed(reason.to_owned()), why, passed_over: Vec::new() };
     let mut ways = ways_to(cx, cluster, &picks);
-    if !panics {
+    if may_be_none {
         let why = format!("no endpoint of cluster {} may be healthy", cluster.name);
         ways.all.push(Err(Failure::no_healthy_upstream(why)));
     }
-    Ok(ways)
+    ways
 }
 
 fn nothing_usable(cluster: &Cluster, kind: &Discovery, set: &[Priority<'_>]) -> Failure {

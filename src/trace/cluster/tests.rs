@@ -34,9 +34,11 @@ fn load(minor: u32, runtime: &Value, clusters: Value, listeners: &[Value], more:
         {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "static_clusters": clusters},
         {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "static_listeners": listeners}]);
     sections.as_array_mut().unwrap().extend(more);
-    let dump = json!({ "configs": sections });
-    let source = Source::from_bytes("dump.json", dump.to_string().into_bytes());
-    Proxy::load(&[Artifact { kind: ArtifactKind::Dump, source: source.into(), start: 0 }]).unwrap()
+    Proxy::load(&[artifact(ArtifactKind::Dump, &json!({ "configs": sections }))]).unwrap()
+}
+
+fn artifact(kind: ArtifactKind, json: &Value) -> Artifact {
+    Artifact { kind, source: Source::from_bytes("a.json", json.to_string().into_bytes()).into(), start: 0 }
 }
 
 fn endpoint(address: &str) -> Value {
@@ -195,6 +197,37 @@ fn active_health_checks_leave_it_open_who_is_healthy() {
     assert_eq!(found, ["10.0.0.1:80", "10.0.0.2:80"]);
     assert_eq!(unknown, ["active health of the endpoints of cluster two (no /clusters)"]);
     assert_eq!(ends(&proxy, "off", &http()).0, ["10.0.0.1:80", "10.0.0.2:80", "UH"]);
+}
+
+/// The EDS section and `/clusters` show one moment each; which came later isn't known.
+#[test]
+fn endpoints_that_only_one_file_has_leave_it_open() {
+    let address = |ip: &str| json!({"socket_address": {"address": ip, "port_value": 80}});
+    let named = |name: &str, ips: &[&str]| {
+        let endpoints: Vec<Value> = ips.iter().map(|ip| json!({"endpoint": {"address": address(ip)}})).collect();
+        json!({"endpoint_config": with(assignment(&endpoints), json!({"cluster_name": name}))})
+    };
+    let status = |name: &str, ips: &[&str]| {
+        let hosts: Vec<Value> = ips.iter().map(|ip| json!({"address": address(ip), "health_status": {}})).collect();
+        json!({"name": name, "host_statuses": hosts})
+    };
+    let clusters: Vec<Value> =
+        ["same", "other", "none"].iter().map(|name| json!({"cluster": {"name": name, "type": "EDS"}})).collect();
+    let dump = json!({"configs": [
+        {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "static_clusters": clusters},
+        {"@type": "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump", "dynamic_endpoint_configs": [
+            named("same", &["10.0.0.1"]), named("other", &["10.0.0.1", "10.0.0.2"]), named("none", &["10.0.0.1"])]}]});
+    let live = json!({"cluster_statuses": [
+        status("same", &["10.0.0.1"]), status("other", &["10.0.0.1", "10.0.0.3"]), status("none", &[])]});
+    let files = [artifact(ArtifactKind::Dump, &dump), artifact(ArtifactKind::Clusters, &live)];
+    let proxy = Proxy::load(&files).unwrap();
+    check(&proxy, "same", &http(), &["10.0.0.1:80"]);
+    let (found, unknown) = ends(&proxy, "other", &http());
+    assert_eq!(found, ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+    let differ = "endpoints of cluster other: 1 only in the EDS section, 1 only in /clusters, which were taken at \
+                  different moments";
+    assert_eq!(unknown, [differ]);
+    assert_eq!(ends(&proxy, "none", &http()).0, ["10.0.0.1:80", "UH"]);
 }
 
 #[test]
