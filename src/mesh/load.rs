@@ -30,6 +30,12 @@ impl Mesh {
                 mesh.objects.add(&source);
                 continue;
             }
+            if mesh.config.is_none()
+                && let Some(config) = mesh_config(source.bytes())
+            {
+                mesh.config = Some(config);
+                continue;
+            }
             let name = source.file().to_owned();
             match recognise(source) {
                 Ok(artifact) => folders.entry(folder(&name).to_owned()).or_default().push(artifact),
@@ -56,6 +62,41 @@ impl Mesh {
         mesh.warnings.extend(tell(unused));
         mesh
     }
+}
+
+/// Members of a mesh configuration that no other file has at its top.
+const MESH_CONFIG: [&str; 14] = [
+    "accessLogFile",
+    "caCertificates",
+    "defaultConfig",
+    "defaultProviders",
+    "discoverySelectors",
+    "enableAutoMtls",
+    "enablePrometheusMerge",
+    "extensionProviders",
+    "ingressControllerMode",
+    "localityLbSetting",
+    "meshMTLS",
+    "outboundTrafficPolicy",
+    "rootNamespace",
+    "trustDomain",
+];
+
+/// Longer than any mesh configuration: logs and dumps aren't read in vain.
+const MAX_MESH_CONFIG: usize = 1 << 20;
+
+/// The mesh configuration that a file is, as `istioctl analyze --meshConfigFile` takes it.
+fn mesh_config(bytes: &[u8]) -> Option<serde_json::Value> {
+    let text =
+        Some(bytes).filter(|bytes| bytes.len() <= MAX_MESH_CONFIG).and_then(|bytes| std::str::from_utf8(bytes).ok())?;
+    if !MESH_CONFIG.iter().any(|name| text.contains(name)) {
+        return None;
+    }
+    let config: serde_json::Value = serde_saphyr::from_str(text).ok()?;
+    let members = config.as_object()?;
+    // A dump, or any answer of Envoy, has none of them at its top.
+    let known = MESH_CONFIG.iter().filter(|name| members.contains_key(**name)).count();
+    (known > 0 && !members.contains_key("configs") && !members.contains_key("kind")).then_some(config)
 }
 
 fn folder(file: &str) -> &str {
@@ -123,6 +164,16 @@ fn tell(mut unused: Vec<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mesh_configuration_is_a_file_of_its_own() {
+        let config = mesh_config(b"trustDomain: a.b\nrootNamespace: root\n").unwrap();
+        assert_eq!(config.get("rootNamespace").and_then(serde_json::Value::as_str), Some("root"));
+        assert!(mesh_config(b"{\"rootNamespace\": \"root\"}").is_some());
+        for text in ["a: b\n", "a:\n  trustDomain: b\n", "", "trustDomain\n"] {
+            assert!(mesh_config(text.as_bytes()).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn a_path_names_a_pod() {

@@ -14,6 +14,8 @@ use crate::dump::kubernetes::Objects;
 pub struct Mesh {
     /// The objects.
     pub objects: Objects,
+    /// The mesh configuration, where it is a file of its own; that of the ConfigMaps is among the objects.
+    pub config: Option<serde_json::Value>,
     members: Vec<Member>,
     warnings: Vec<String>,
 }

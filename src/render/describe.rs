@@ -61,6 +61,13 @@ impl Page<'_> {
             }
             self.service(service);
         }
+        for listener in &all.listeners {
+            let port = listener.port.map(|port| format!(" on port {port}")).unwrap_or_default();
+            self.line(
+                0,
+                &format!("RBAC policies of listener {}{port}: {}", listener.name, listener.policies.join(", ")),
+            );
+        }
         if all.pod.is_some()
             && (all.error.is_none() || all.peer_authentication.is_some() || self.is_at_authentication())
         {
@@ -110,6 +117,9 @@ impl Page<'_> {
         }
         match pod.membership {
             Membership::Outside => self.line(0, &format!("WARNING: {name} is not part of mesh; no Istio sidecar")),
+            Membership::Unknown => {
+                self.line(3, "It isn't known whether the pod is part of the mesh: its containers aren't in the input");
+            }
             Membership::Ambient => self.line(3, "Pod is in the ambient mesh: ztunnel and waypoints serve it"),
             Membership::Proxy | Membership::Gateway => {}
         }
@@ -147,6 +157,15 @@ impl Page<'_> {
                     pods.ambient, pods.selected
                 ),
             );
+        } else if pods.unknown > 0 {
+            self.line(
+                0,
+                &format!(
+                    "Service {name:?}: it isn't known whether its pods are part of the mesh.  (The input has no \
+                     containers of {} of {} pods).",
+                    pods.unknown, pods.selected
+                ),
+            );
         } else {
             self.line(0, &format!("Service {name:?} has no Istio pods.  ({} pods in service).", pods.selected));
             self.line(0, "Use `istioctl kube-inject` or redeploy with Istio automatic sidecar injection.");
@@ -179,7 +198,8 @@ impl Page<'_> {
 
     fn port(&mut self, port: &PortDescription, is_one_of_several: bool) {
         let indent = if is_one_of_several { 3 } else { 0 };
-        if is_one_of_several {
+        let is_empty = port.destination_rule.is_none() && port.virtual_services.is_empty() && port.policies.is_empty();
+        if is_one_of_several && (!is_empty || self.description.as_istioctl) {
             self.line(0, &format!("{}:", port.port));
         }
         if let Some(rule) = &port.destination_rule {

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use object::{Held, Metadata, Modelled, Object, Place};
 pub use types::{
     ConfigMap, Container, ContainerPort, ContainerStatus, Destination, DestinationRule, Gateway, GatewayServer,
-    HttpMatch, HttpRoute, IngressAddress, MutualTls, Namespace, NamespacedName, PeerAuthentication, Pod, PortTraffic,
-    RouteDestination, SecurityContext, Service, ServicePort, StringMatch, Subset, TargetPort, TcpRoute, TlsSettings,
-    TrafficPolicy, VirtualService,
+    HttpMatch, HttpRoute, IngressAddress, Mirror, MutualTls, Namespace, NamespacedName, PeerAuthentication, Percentage,
+    Pod, PortTraffic, RouteDestination, SecurityContext, Service, ServicePort, StringMatch, Subset, TargetPort,
+    TcpRoute, TlsSettings, TrafficPolicy, VirtualService,
 };
 
 use crate::input::Source;

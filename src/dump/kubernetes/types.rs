@@ -293,6 +293,30 @@ parts! {
         fault: Option<Value>,
         /// Another VirtualService with the routes.
         delegate: Option<NamespacedName>,
+        /// Where copies of requests go, each with its own share.
+        mirrors: Vec<Mirror>,
+        /// The same for one alone: the older form.
+        mirror: Option<Destination>,
+        /// Share of requests that go to `mirror`; all if absent.
+        #[serde(alias = "mirror_percentage")]
+        mirror_percentage: Option<Percentage>,
+        /// The same as a whole number: the oldest form.
+        #[serde(alias = "mirror_percent")]
+        mirror_percent: Option<f64>,
+    }
+
+    /// Where copies of requests go.
+    Mirror {
+        /// The destination.
+        destination: Destination,
+        /// Share of requests; all if absent.
+        percentage: Option<Percentage>,
+    }
+
+    /// A share.
+    Percentage {
+        /// Of a hundred.
+        value: f64,
     }
 
     /// A name in a namespace.
@@ -312,6 +336,28 @@ parts! {
         ignore_uri_case: bool,
         /// Headers.
         headers: BTreeMap<String, StringMatch>,
+        /// Headers that must not be so.
+        #[serde(alias = "without_headers")]
+        without_headers: BTreeMap<String, StringMatch>,
+        /// Host.
+        authority: Option<StringMatch>,
+        /// Method.
+        method: Option<StringMatch>,
+        /// Scheme.
+        scheme: Option<StringMatch>,
+        /// Parameters of the query.
+        #[serde(alias = "query_params")]
+        query_params: BTreeMap<String, StringMatch>,
+        /// Port to which the request is sent.
+        port: Option<u32>,
+        /// Labels of the pod that sends it.
+        #[serde(alias = "source_labels")]
+        source_labels: BTreeMap<String, String>,
+        /// Namespace of the pod that sends it.
+        #[serde(alias = "source_namespace")]
+        source_namespace: String,
+        /// Gateways that it comes through.
+        gateways: Vec<String>,
     }
 
     /// A condition of a text; without any member it asks for its presence.

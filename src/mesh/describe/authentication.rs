@@ -15,6 +15,11 @@ impl<'a> Describer<'a> {
             self.out.peer_authentication = Some(PeerAuthenticationDescription::default());
             return;
         }
+        if self.membership(pod) == Membership::Unknown {
+            self.miss(format!("containers of pod {}: whether it is in the mesh", pod.name()));
+            self.out.peer_authentication = Some(PeerAuthenticationDescription::default());
+            return;
+        }
         let Some(root) = self.root_namespace() else { return };
         let mesh = self.mesh;
         let mut applied: Vec<Policy<'a>> = mesh.objects.of_namespace(&root).collect();
@@ -56,6 +61,9 @@ impl<'a> Describer<'a> {
                 ));
                 return None;
             }
+            if let Some(config) = &self.mesh.config {
+                return Some(root_of(config).unwrap_or(namespace));
+            }
             self.miss(format!(
                 "ConfigMap {name} of namespace {namespace}: whether the root namespace is another than {namespace}"
             ));
@@ -63,10 +71,14 @@ impl<'a> Describer<'a> {
         };
         let of_config = config.spec.data.get("mesh").and_then(|mesh| {
             let mesh: serde_json::Value = serde_saphyr::from_str(mesh).ok()?;
-            Some(mesh.get("rootNamespace")?.as_str()?.to_owned())
+            root_of(&mesh)
         });
         Some(of_config.unwrap_or_else(|| "istio-system".to_owned()))
     }
+}
+
+fn root_of(config: &serde_json::Value) -> Option<String> {
+    Some(config.get("rootNamespace")?.as_str()?.to_owned())
 }
 
 fn has_selector(policy: &Policy<'_>) -> bool {

@@ -26,6 +26,9 @@ pub struct Description {
     /// Mutual TLS that the pod asks for, where a pod was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_authentication: Option<PeerAuthenticationDescription>,
+    /// RBAC policies by listener, where the proxy is a gateway or a waypoint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerDescription>,
     /// Gateways through which the services are reached; absent if the pod isn't described that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateways: Option<Gateways>,
@@ -105,6 +108,8 @@ pub enum Membership {
     /// It has no proxy.
     #[default]
     Outside,
+    /// The input doesn't tell: the pod stands there without containers.
+    Unknown,
 }
 
 /// The pods of a service.
@@ -122,6 +127,8 @@ pub struct ServicePods {
     pub meshed: Vec<String>,
     /// Those of them that are in the ambient mesh.
     pub ambient: usize,
+    /// Those of them of which the input doesn't tell whether they are in the mesh.
+    pub unknown: usize,
     /// Why pods are left out, in order.
     pub notes: Vec<String>,
     /// Whether the input holds any pods; if not, they are not known, rather than none.
@@ -169,6 +176,18 @@ pub struct PortDescription {
     /// The VirtualServices behind its routes.
     pub virtual_services: Vec<VirtualServiceDescription>,
     /// Names of the RBAC policies that the proxy enforces on it.
+    pub policies: Vec<String>,
+}
+
+/// RBAC policies of one listener of a gateway or a waypoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ListenerDescription {
+    /// Name of the listener.
+    pub name: String,
+    /// Its port; absent for a listener within the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u32>,
+    /// Names of the policies, those of all its chains.
     pub policies: Vec<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Gateways through which services are reached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Exposure, GatewayDescription, Gateways};
 use super::proxy::{ObjectName, View};
@@ -55,7 +55,6 @@ impl<'a> Describer<'a> {
                 continue;
             };
             let Some(proxy) = &member.proxy else { continue };
-            seen.pod = (pod.namespace().to_owned(), pod.name().to_owned());
             for service in services {
                 for port in &service.spec.spec.ports {
                     let view =
@@ -172,10 +171,25 @@ impl<'a> Describer<'a> {
         };
         let serves = |ingress: &&Ingress<'a>| ingress.pods.iter().any(|pod| selects(&selector, pod.labels()));
         let mut serving: Vec<&Ingress<'a>> = ingresses.iter().filter(serves).collect();
-        if gateway.spec.spec.selector.is_none() {
-            // Any proxy may serve it: what is known is that this one does.
-            let is_asked = |pod: &Held<'a, Pod>| (pod.namespace(), pod.name()) == (&seen.pod.0, &seen.pod.1);
-            serving.retain(|ingress| ingress.pods.iter().any(is_asked));
+        if !self.options.as_istioctl {
+            let of = ObjectName {
+                namespace: virtual_service.namespace().to_owned(),
+                name: virtual_service.name().to_owned(),
+            };
+            let services = services_of(gateway);
+            if let Some(services) = &services {
+                serving.retain(|ingress| ingress.is_of(services));
+            }
+            let had_any = !serving.is_empty();
+            // Without a selector or services any proxy may serve it: what is known is that those with the route do.
+            let is_open = gateway.spec.spec.selector.is_none() && services.is_none();
+            serving.retain(|ingress| {
+                let pods = ingress.pods.iter().filter(|pod| selects(&selector, pod.labels()));
+                pods.into_iter().any(|pod| self.leads(pod, service, port, &of, seen).unwrap_or(!is_open))
+            });
+            if had_any && serving.is_empty() && !is_open {
+                return;
+            }
         }
         if serving.is_empty() && self.options.as_istioctl {
             return;
@@ -205,6 +219,24 @@ impl<'a> Describer<'a> {
         self.push(GatewayDescription::Exposed(exposure));
     }
 
+    /// Whether a gateway's proxy has routes of a VirtualService to the service; `None` without its dump.
+    fn leads(
+        &self,
+        pod: &Held<'a, Pod>,
+        service: Held<'a, Service>,
+        port: u32,
+        by: &ObjectName,
+        seen: &mut Seen,
+    ) -> Option<bool> {
+        let proxy = self.mesh.member(pod.namespace(), pod.name())?.proxy.as_ref()?;
+        let key = format!("{}/{} {}/{} {port}", pod.namespace(), pod.name(), service.namespace(), service.name());
+        let names = seen
+            .routes
+            .entry(key)
+            .or_insert_with(|| View::new(proxy, service.name(), service.namespace(), port, false).virtual_services());
+        Some(names.contains(by))
+    }
+
     /// An object that a gateway's proxy refers to isn't there; istioctl says so of a Gateway each time.
     fn absent(&mut self, seen: &mut Seen, kind: &'static str, namespace: String, name: String) {
         let is_new = seen.absent.insert((kind, namespace.clone(), name.clone()));
@@ -222,13 +254,24 @@ impl<'a> Describer<'a> {
 
 #[derive(Default)]
 struct Seen {
-    /// Namespace and name of the gateway's pod that is looked at.
-    pod: (String, String),
     ways: BTreeSet<String>,
+    /// VirtualServices by gateway's pod, service and port.
+    routes: BTreeMap<String, Vec<ObjectName>>,
     absent: BTreeSet<(&'static str, String, String)>,
 }
 
+/// Services, `name.namespace`, to which alone a Gateway belongs that Istio made of one of the Gateway API.
+fn services_of(gateway: Held<'_, Gateway>) -> Option<Vec<String>> {
+    let hosts = gateway.object.metadata.annotations.get("internal.istio.io/gateway-service")?;
+    let name = |host: &str| host.trim().split('.').take(2).collect::<Vec<_>>().join(".");
+    Some(hosts.split(',').map(name).collect())
+}
+
 impl Ingress<'_> {
+    fn is_of(&self, services: &[String]) -> bool {
+        services.contains(&format!("{}.{}", self.service.name(), self.service.namespace()))
+    }
+
     /// Address of the load balancer, else of the first pod's node.
     fn address(&self, as_istioctl: bool) -> String {
         let balancer = self.service.spec.status.load_balancer.ingress.first();

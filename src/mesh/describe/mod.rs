@@ -17,9 +17,9 @@ mod traffic;
 use std::collections::BTreeMap;
 
 pub use data::{
-    ContainerDescription, Description, DestinationRuleDescription, Exposure, GatewayDescription, Gateways, Membership,
-    PeerAuthenticationDescription, PodDescription, PortDescription, PortMapping, PortPolicy, ServiceDescription,
-    ServicePods, TrafficDescription, VirtualServiceDescription,
+    ContainerDescription, Description, DestinationRuleDescription, Exposure, GatewayDescription, Gateways,
+    ListenerDescription, Membership, PeerAuthenticationDescription, PodDescription, PortDescription, PortMapping,
+    PortPolicy, ServiceDescription, ServicePods, TrafficDescription, VirtualServiceDescription,
 };
 
 use super::Mesh;
@@ -193,6 +193,10 @@ impl<'a> Describer<'a> {
             if self.out.error.is_some() {
                 return false;
             }
+        }
+        let is_gateway = matches!(member.and_then(|member| member.node_type.as_deref()), Some("router" | "waypoint"));
+        if let Some(proxy) = proxy.filter(|_| is_gateway && !self.options.as_istioctl) {
+            self.out.listeners = proxy::listeners(proxy);
         }
         true
     }

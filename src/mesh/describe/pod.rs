@@ -73,8 +73,16 @@ impl<'a> Describer<'a> {
             Membership::Gateway
         } else if has_container(pod.spec) || member.is_some() {
             Membership::Proxy
-        } else if !self.options.as_istioctl && self.is_ambient(pod) {
+        } else if self.options.as_istioctl {
+            Membership::Outside
+        } else if is_gateway(pod) {
+            Membership::Gateway
+        } else if is_injected(pod) {
+            Membership::Proxy
+        } else if self.is_ambient(pod) {
             Membership::Ambient
+        } else if pod.spec.spec.containers.is_empty() {
+            Membership::Unknown
         } else {
             Membership::Outside
         }
@@ -110,6 +118,7 @@ impl<'a> Describer<'a> {
             match self.out_of_service(pod) {
                 None => meshed.push(pod),
                 Some(Left::Ambient) => out.ambient += 1,
+                Some(Left::Unknown) => out.unknown += 1,
                 Some(Left::Noted(note)) => out.notes.push(note),
             }
         }
@@ -143,6 +152,7 @@ impl<'a> Describer<'a> {
             None => match self.membership(pod) {
                 Membership::Proxy | Membership::Gateway if !self.options.as_istioctl => None,
                 Membership::Ambient => Some(Left::Ambient),
+                Membership::Unknown => Some(Left::Unknown),
                 _ => Some(Left::Noted(format!("Pod {name}: no container {PROXY:?} in pod"))),
             },
         }
@@ -156,7 +166,21 @@ impl<'a> Describer<'a> {
 
 enum Left {
     Ambient,
+    Unknown,
     Noted(String),
+}
+
+/// Whether labels say that the pod is made for a Gateway of the Gateway API, or is the gateway of Istio's own chart.
+fn is_gateway(pod: Held<'_, Pod>) -> bool {
+    const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
+    let istio = pod.labels().get("istio").map(String::as_str);
+    pod.labels().contains_key(MADE_FOR) || matches!(istio, Some("ingressgateway" | "egressgateway"))
+}
+
+/// Whether the injector of sidecars left its marks on the pod.
+fn is_injected(pod: Held<'_, Pod>) -> bool {
+    let takes_tls = pod.labels().get("security.istio.io/tlsMode").is_some_and(|mode| mode == "istio");
+    takes_tls || pod.object.metadata.annotations.contains_key("sidecar.istio.io/status")
 }
 
 fn has_container(pod: &Pod) -> bool {

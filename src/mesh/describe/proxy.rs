@@ -4,10 +4,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::data::ListenerDescription;
 use crate::dump::{Proxy, State, decode_any, type_of};
 use crate::inventory::{self, SubsetKey};
 use crate::proto::Any;
 use crate::proto::envoy::config::core::v3::Metadata;
+use crate::proto::envoy::config::core::v3::address::Address;
+use crate::proto::envoy::config::core::v3::socket_address::PortSpecifier;
 use crate::proto::envoy::config::listener::v3::filter::ConfigType;
 use crate::proto::envoy::config::listener::v3::{Filter, FilterChain, Listener};
 use crate::proto::envoy::config::rbac::v3::Rbac as Rules;
@@ -127,9 +130,11 @@ impl<'a> View<'a> {
                 let most = if self.as_istioctl { 1 } else { usize::MAX };
                 weighted.clusters.iter().take(most).map(|cluster| cluster.name.as_str()).collect()
             }
-            _ => return false,
+            _ if self.as_istioctl => return false,
+            _ => Vec::new(),
         };
-        clusters.into_iter().any(|name| {
+        let mirrors = action.request_mirror_policies.iter().filter(|_| !self.as_istioctl);
+        clusters.into_iter().chain(mirrors.map(|mirror| mirror.cluster.as_str())).any(|name| {
             if !self.as_istioctl {
                 return self.is_cluster_of(name);
             }
@@ -177,22 +182,48 @@ impl<'a> View<'a> {
             return first_policies(&listener);
         }
         let Some(target) = target else { return Ok(Vec::new()) };
-        let mut policies = Vec::new();
-        for chain in chains_of(&listener, target) {
-            for filter in &chain.filters {
-                if let Some(rbac) = message::<NetworkRbac>(filter, NETWORK_RBAC) {
-                    policies.extend(names(rbac.rules.as_ref()).chain(names(rbac.shadow_rules.as_ref())));
-                }
-                let Some(manager) = message::<HttpConnectionManager>(filter, MANAGER) else { continue };
-                for rbac in http_rbac(&manager) {
-                    policies.extend(names(rbac.rules.as_ref()).chain(names(rbac.shadow_rules.as_ref())));
-                }
-            }
-        }
-        policies.sort();
-        policies.dedup();
-        Ok(policies)
+        Ok(policies_of(chains_of(&listener, target)))
     }
+}
+
+/// RBAC policies of a gateway or a waypoint by listener, those without left out.
+pub(super) fn listeners(proxy: &Proxy) -> Vec<ListenerDescription> {
+    let mut out = Vec::new();
+    for entry in proxy.listeners().iter().filter(|listener| listener.state == State::Active) {
+        let Ok(listener) = entry.decode() else { continue };
+        let policies = policies_of(listener.filter_chains.iter().chain(&listener.default_filter_chain));
+        if !policies.is_empty() {
+            out.push(ListenerDescription { name: entry.name.clone(), port: port_of(&listener), policies });
+        }
+    }
+    out.sort_by(|a, b| (a.port.is_none(), a.port, &a.name).cmp(&(b.port.is_none(), b.port, &b.name)));
+    out
+}
+
+fn port_of(listener: &Listener) -> Option<u32> {
+    match listener.address.as_ref()?.address.as_ref()? {
+        Address::SocketAddress(address) => match address.port_specifier.as_ref()? {
+            PortSpecifier::PortValue(port) => Some(*port),
+            PortSpecifier::NamedPort(_) => None,
+        },
+        _ => None,
+    }
+}
+
+fn policies_of<'a>(chains: impl IntoIterator<Item = &'a FilterChain>) -> Vec<String> {
+    let mut policies = Vec::new();
+    for filter in chains.into_iter().flat_map(|chain| &chain.filters) {
+        if let Some(rbac) = message::<NetworkRbac>(filter, NETWORK_RBAC) {
+            policies.extend(names(rbac.rules.as_ref()).chain(names(rbac.shadow_rules.as_ref())));
+        }
+        let Some(manager) = message::<HttpConnectionManager>(filter, MANAGER) else { continue };
+        for rbac in http_rbac(&manager) {
+            policies.extend(names(rbac.rules.as_ref()).chain(names(rbac.shadow_rules.as_ref())));
+        }
+    }
+    policies.sort();
+    policies.dedup();
+    policies
 }
 
 /// Chains of connections to a port; of a port without one, those that take any.

@@ -6,7 +6,8 @@ use super::proxy::ObjectName;
 use super::rule::Subsets;
 use super::text_format::{members, quoted, text_format};
 use crate::dump::kubernetes::{
-    Held, HttpMatch, HttpRoute, NamespacedName, RouteDestination, Service, StringMatch, TcpRoute, VirtualService,
+    Destination, Held, HttpMatch, HttpRoute, NamespacedName, RouteDestination, Service, StringMatch, TcpRoute,
+    VirtualService,
 };
 
 /// Delegates of delegates: Istio takes one step.
@@ -126,7 +127,7 @@ impl<'a> Routes<'_, 'a> {
         let namespace = if to.namespace.is_empty() { of.namespace() } else { &to.namespace };
         match self.describer.mesh.objects.get::<VirtualService>(namespace, &to.name) {
             Some(found) => {
-                let by = format!("Delegated to {}.{namespace} by ({})", to.name, conditions(&route.r#match));
+                let by = format!("Delegated to {}.{namespace} by ({})", to.name, self.conditions(&route.r#match));
                 self.http_routes(found, &found.spec.spec.http, depth + 1, Some(&by), out);
             }
             // Whether it leads here isn't known; saying that it doesn't would be wrong.
@@ -135,7 +136,7 @@ impl<'a> Routes<'_, 'a> {
                 lines: vec![format!(
                     "Delegated to {}.{namespace}, which isn't in the input, by ({})",
                     to.name,
-                    conditions(&route.r#match)
+                    self.conditions(&route.r#match)
                 )],
             }),
         }
@@ -163,9 +164,14 @@ impl<'a> Routes<'_, 'a> {
                 facts.push(self.destination_fact(to));
             }
         }
-        if leads_here {
+        let mirrors = self.mirrors(namespace, route);
+        if leads_here || !mirrors.is_empty() {
+            leads_here = true;
+            facts.extend(mirrors);
             let fault = route.fault.as_ref().map(|fault| format!("Fault injection {}", text_format(members(fault))));
-            let conditions: Vec<String> = fault.into_iter().chain(route.r#match.iter().map(condition)).collect();
+            let as_istioctl = self.describer.options.as_istioctl;
+            let matches = route.r#match.iter().map(|when| condition(when, as_istioctl));
+            let conditions: Vec<String> = fault.into_iter().chain(matches).collect();
             if !conditions.is_empty() {
                 facts.push(conditions.join(", "));
             }
@@ -175,17 +181,44 @@ impl<'a> Routes<'_, 'a> {
         Facts { leads_here, lines: facts }
     }
 
+    /// What copies of requests reach the pods. istioctl doesn't look at them.
+    fn mirrors(&self, namespace: &str, route: &HttpRoute) -> Vec<String> {
+        if self.describer.options.as_istioctl {
+            return Vec::new();
+        }
+        let older = route.mirror.as_ref().map(|mirror| {
+            let percentage = route.mirror_percentage.as_ref().map(|percentage| percentage.value);
+            (mirror, percentage.or(route.mirror_percent))
+        });
+        let newer = route.mirrors.iter().map(|mirror| {
+            let percentage = mirror.percentage.as_ref().map(|percentage| percentage.value);
+            (&mirror.destination, percentage)
+        });
+        let is_here = |to: &Destination| {
+            self.is_host_here(&to.host, namespace)
+                && to.port.as_ref().is_none_or(|port| port.number == self.port)
+                && (to.subset.is_empty() || self.subsets.is_unknown || self.subsets.matching.contains(&to.subset))
+        };
+        let here = older.into_iter().chain(newer).filter(|(to, share)| *share != Some(0.0) && is_here(to));
+        here.map(|(to, share)| {
+            let share = share.unwrap_or(100.0);
+            format!("Mirror of {share}% of requests to host \"{}\"{}", to.host, subset(to))
+        })
+        .collect()
+    }
+
     fn destination_fact(&self, to: &RouteDestination) -> String {
         let host = &to.destination.host;
-        let subset = match to.destination.subset.as_str() {
-            "" => String::new(),
-            subset => format!(" subset \"{subset}\""),
-        };
+        let subset = subset(&to.destination);
         // Without a weight it is the only one.
         if to.weight == 0 && !self.describer.options.as_istioctl {
             return format!("Route to host \"{host}\"{subset}");
         }
         format!("Route to host \"{host}\"{subset} with weight {}%", to.weight)
+    }
+
+    fn conditions(&self, matches: &[HttpMatch]) -> String {
+        conditions(matches, self.describer.options.as_istioctl)
     }
 
     /// Why a destination on the service's host isn't the pods.
@@ -195,12 +228,12 @@ impl<'a> Routes<'_, 'a> {
             && port.number != self.port
             && !self.describer.options.as_istioctl
         {
-            return Some(format!("Route to port {} for ({})", port.number, conditions(when)));
+            return Some(format!("Route to port {} for ({})", port.number, self.conditions(when)));
         }
         if subset.is_empty() || self.subsets.matching.contains(subset) || self.subsets.is_unknown {
             None
         } else if self.subsets.other.contains(subset) {
-            Some(format!("Route to non-matching subset {subset} for ({})", conditions(when)))
+            Some(format!("Route to non-matching subset {subset} for ({})", self.conditions(when)))
         } else {
             Some(match &self.subsets.rule {
                 None => format!("Warning: Route to subset {subset} but NO DESTINATION RULE defining subsets!"),
@@ -238,26 +271,79 @@ impl<'a> Routes<'_, 'a> {
     }
 }
 
-fn conditions(matches: &[HttpMatch]) -> String {
+fn subset(of: &Destination) -> String {
+    match of.subset.as_str() {
+        "" => String::new(),
+        subset => format!(" subset \"{subset}\""),
+    }
+}
+
+fn conditions(matches: &[HttpMatch], as_istioctl: bool) -> String {
     if matches.is_empty() {
         return "everything".to_owned();
     }
-    matches.iter().map(condition).collect::<Vec<_>>().join(", ")
+    matches.iter().map(|when| condition(when, as_istioctl)).collect::<Vec<_>>().join(", ")
 }
 
-fn condition(when: &HttpMatch) -> String {
-    let mut out = "Match: ".to_owned();
+/// One condition; istioctl's has the path and the headers alone.
+fn condition(when: &HttpMatch, as_istioctl: bool) -> String {
+    let mut parts = Vec::new();
     if let Some(uri) = &when.uri {
-        out += &string(uri);
-        if when.ignore_uri_case {
-            out += " uncased";
-        }
+        let uncased = if when.ignore_uri_case { " uncased" } else { "" };
+        parts.push(format!("{}{uncased}", string(uri)));
+    }
+    if !as_istioctl {
+        parts.extend(other_conditions(when));
     }
     if !when.headers.is_empty() {
-        let headers: Vec<String> = when.headers.iter().map(|(name, text)| format!("{name}={}", string(text))).collect();
-        out += &format!(" when headers are {}", headers.join("; "));
+        let headers: Vec<String> = match as_istioctl {
+            true => when.headers.iter().map(|(name, text)| format!("{name}={}", string(text))).collect(),
+            false => when.headers.iter().map(|(name, text)| named(name, text)).collect(),
+        };
+        parts.push(format!("when headers are {}", headers.join("; ")));
     }
-    out.trim().to_owned()
+    if !as_istioctl && !when.without_headers.is_empty() {
+        let headers: Vec<String> = when.without_headers.iter().map(|(name, text)| named(name, text)).collect();
+        parts.push(format!("unless headers are {}", headers.join(" or ")));
+    }
+    if parts.is_empty() && !as_istioctl {
+        parts.push("everything".to_owned());
+    }
+    // istioctl leaves a space for a path that isn't there.
+    let gap = if as_istioctl && when.uri.is_none() { " " } else { "" };
+    format!("Match: {gap}{}", parts.join(" ")).trim().to_owned()
+}
+
+/// Conditions that are neither of the path nor of headers.
+fn other_conditions(when: &HttpMatch) -> Vec<String> {
+    let mut parts = Vec::new();
+    for (name, text) in [("authority", &when.authority), ("method", &when.method), ("scheme", &when.scheme)] {
+        parts.extend(text.as_ref().map(|text| named(name, text)));
+    }
+    let query: Vec<String> = when.query_params.iter().map(|(name, text)| named(name, text)).collect();
+    if !query.is_empty() {
+        parts.push(format!("query {}", query.join("; ")));
+    }
+    parts.extend(when.port.map(|port| format!("port={port}")));
+    if !when.gateways.is_empty() {
+        parts.push(format!("through {}", when.gateways.join(" or ")));
+    }
+    let labels: Vec<String> = when.source_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !labels.is_empty() {
+        parts.push(format!("from pods with {}", labels.join("; ")));
+    }
+    if !when.source_namespace.is_empty() {
+        parts.push(format!("from namespace {}", when.source_namespace));
+    }
+    parts
+}
+
+/// A named text with what is asked of it; one without a condition must only be there.
+fn named(name: &str, text: &StringMatch) -> String {
+    match text {
+        StringMatch { exact: None, prefix: None, regex: None } => format!("{name} present"),
+        text => format!("{name}={}", string(text)),
+    }
 }
 
 fn string(text: &StringMatch) -> String {
