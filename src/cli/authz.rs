@@ -55,11 +55,11 @@ struct Answer<'a> {
     policies: &'a [PolicyRow],
 }
 
-pub(super) fn run(ui: &mut Ui, args: &AuthzArgs) -> Result<Verdict, CliError> {
+pub(super) fn run(ui: &mut Ui, args: &AuthzArgs, as_istioctl: bool) -> Result<Verdict, CliError> {
     let Authz::Check(args) = &args.command;
     let proxy = input::load(args.input.as_deref().or(args.file.as_deref()).unwrap_or("-"))?;
     input::warn(ui, &proxy);
-    let listing = inventory::authorization_policies(&proxy);
+    let listing = inventory::authorization_policies(&proxy, as_istioctl);
     let policies = listing.as_ref().map(|listing| listing.rows.as_slice()).unwrap_or_default();
     let answer = Answer { schema: "xdsight.authz/1", policies };
     match args.output {

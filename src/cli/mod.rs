@@ -129,7 +129,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Summary(args) => summary::run(&mut ui, args),
         Command::Trace(args) => trace::run(&mut ui, args),
         Command::ProxyConfig(args) => proxy_config::run(&mut ui, args, cli.istioctl),
-        Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => authz::run(&mut ui, args),
+        Command::Authz(args) | Command::Experimental(Experimental::Authz(args)) => {
+            authz::run(&mut ui, args, cli.istioctl)
+        }
         Command::Describe(args) | Command::Experimental(Experimental::Describe(args)) => {
             describe::run(&mut ui, args, cli.istioctl)
         }

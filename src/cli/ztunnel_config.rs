@@ -191,7 +191,14 @@ impl Common {
 fn parse(file: &str, text: &[u8], as_istioctl: bool) -> Result<ZtunnelDump, CliError> {
     let dump = ZtunnelDump::parse(text)
         .map_err(|error| CliError::input(format!("{file}: no dump of a ztunnel")).caused_by(error))?;
-    Ok(if as_istioctl { dump } else { dump.lifted() })
+    if as_istioctl {
+        return Ok(dump);
+    }
+    if !dump.has_member() {
+        let error = CliError::input(format!("{file}: no dump of a ztunnel: nothing that a ztunnel holds is in it"));
+        return Err(error.hint("for an Envoy's dump there are xdsight summary and xdsight proxy-config"));
+    }
+    Ok(dump.lifted())
 }
 
 fn workloads(ui: &mut Ui, args: &WorkloadArgs, as_istioctl: bool) -> Result<Verdict, CliError> {

@@ -117,7 +117,7 @@ fn other_tool(members: &[String]) -> Option<(String, Option<&'static str>)> {
     let has = |names: &[&str]| names.iter().all(|name| members.iter().any(|member| member == name));
     let istiod = Some("for what istiod sends to one proxy, capture /debug/config_dump?proxyID=POD.NAMESPACE");
     let (what, hint) = if has(&["workloads", "services"]) || has(&["by_addr"]) || has(&["workload_state"]) {
-        ("a config_dump of ztunnel, not of Envoy", None)
+        ("a config_dump of ztunnel, not of Envoy", Some("xdsight ztunnel-config lists what a ztunnel holds"))
     } else if has(&["api_version", "kind"]) {
         ("a Kubernetes object, not what a proxy was sent", None)
     } else if has(&["proxy", "istio_version"]) {

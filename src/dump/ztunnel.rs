@@ -54,6 +54,18 @@ impl ZtunnelDump {
         Ok(dump)
     }
 
+    /// Whether it has anything that a ztunnel's dump has.
+    #[must_use]
+    pub fn has_member(&self) -> bool {
+        !(self.workloads.is_empty()
+            && self.services.is_empty()
+            && self.policies.is_empty()
+            && self.workload_state.is_empty()
+            && self.by_uid.is_empty()
+            && self.by_vip.is_empty())
+            || self.certificates.is_some()
+    }
+
     /// The same with the lists of old dumps in the place of those that took over from them.
     #[must_use]
     pub fn lifted(mut self) -> Self {

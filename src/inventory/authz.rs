@@ -29,22 +29,23 @@ const CUSTOM: &str = "istio-ext-authz-";
 pub struct PolicyRow {
     /// `DENY`, `ALLOW`, `LOG` or `CUSTOM`.
     pub action: &'static str,
-    /// `<name>.<namespace>`; empty if the key isn't of Istio's form.
+    /// `<name>.<namespace>`, or the whole key if it isn't of Istio's form; for istioctl that is empty.
     pub policy: String,
     /// Number of its rules, under whatever action.
     pub rules: usize,
 }
 
-/// Policies of the listeners that xDS delivered, or `None` if there is no such listener.
+/// Policies of the listeners that xDS delivered, or `None` if there is no such listener. As istioctl has them, a filter
+/// that enforces nothing counts as one that allows nothing, and keys that aren't of Istio's form have no name.
 #[must_use]
-pub fn authorization_policies(proxy: &Proxy) -> Option<Listing<PolicyRow>> {
+pub fn authorization_policies(proxy: &Proxy, as_istioctl: bool) -> Option<Listing<PolicyRow>> {
     let is_listed = |state: State| matches!(state, State::Active);
     let mut listeners: Vec<_> = proxy.listeners().iter().filter(|listener| is_listed(listener.state)).collect();
     if listeners.is_empty() {
         return None;
     }
     listeners.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut found = Found::default();
+    let mut found = Found { as_istioctl, ..Found::default() };
     for resource in listeners {
         let listener = match resource.get() {
             Ok(listener) => listener,
@@ -74,6 +75,7 @@ pub fn authorization_policies(proxy: &Proxy) -> Option<Listing<PolicyRow>> {
 
 #[derive(Default)]
 struct Found {
+    as_istioctl: bool,
     /// Policies by action.
     policies: BTreeMap<Group, BTreeSet<String>>,
     /// Rules by policy.
@@ -139,7 +141,13 @@ impl Found {
     fn add(&mut self, rules: Option<&Rules>, shadow: Option<&Rules>) {
         let action = rules.and_then(|rules| Action::try_from(rules.action).ok()).unwrap_or_default();
         let policies = rules.map(|rules| &rules.policies);
-        if policies.is_none_or(BTreeMap::is_empty) {
+        // Without rules a filter lets everything pass; with none in them it denies everything.
+        let is_nothing = if self.as_istioctl {
+            policies.is_none_or(BTreeMap::is_empty)
+        } else {
+            policies.is_some_and(BTreeMap::is_empty)
+        };
+        if is_nothing {
             self.policies.entry(Group::of(action)).or_default().insert(NOTHING.to_owned());
             self.rules.entry(NOTHING.to_owned()).or_default().insert("0".to_owned());
         }
@@ -155,6 +163,7 @@ impl Found {
     fn policy(&mut self, group: Group, key: &str) {
         let (name, rule) = match parse(key) {
             Some((name, rule)) => (Cow::Owned(name), rule),
+            None if !self.as_istioctl => (Cow::Borrowed(key), ""),
             None => {
                 self.warnings.push(format!("failed to parse policy name: {key}"));
                 (Cow::Borrowed(""), "")
@@ -165,7 +174,7 @@ impl Found {
     }
 
     fn listing(self) -> Listing<PolicyRow> {
-        let Self { policies, rules, warnings } = self;
+        let Self { policies, rules, warnings, .. } = self;
         let rows = policies.into_iter().flat_map(|(group, names)| names.into_iter().map(move |name| (group, name)));
         let rows = rows.map(|(group, policy)| PolicyRow {
             action: group.name(),

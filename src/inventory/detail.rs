@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use pbjson_types::Duration;
 
 use super::endpoints::{ABSENT, FAILED_CHECK};
+use super::tunnel::Tunnels;
 use super::{EndpointFilter, EndpointRow, endpoints};
 use crate::dump::{DecodeError, Proxy, Resource, decode_any, type_of};
+use crate::proto::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use crate::proto::envoy::config::cluster::v3::{CircuitBreakers, Cluster, OutlierDetection};
 use crate::proto::envoy::config::core::v3::{RoutingPriority, TransportSocket, transport_socket};
 use crate::proto::envoy::config::route::v3::route::Action;
@@ -197,9 +199,9 @@ pub struct ClusterDetail {
     pub endpoints: String,
     /// What connections are made of, with the server name.
     pub tls: String,
-    /// Limits that are set.
+    /// Limits: numbers, `unlimited`, or `default` for those that aren't set (1024; 3 retries).
     pub circuit_breakers: String,
-    /// What ejects an endpoint.
+    /// What ejects an endpoint, or that nothing does; `-` without outlier detection.
     pub outlier_detection: String,
     /// How endpoints are chosen.
     pub policy: String,
@@ -237,15 +239,19 @@ fn is_usable(row: &EndpointRow) -> bool {
 /// # Errors
 ///
 /// When the resource can't be decoded.
-pub fn cluster_detail(resource: &Resource<Cluster>, counts: &EndpointCounts) -> Result<ClusterDetail, DecodeError> {
+pub fn cluster_detail(
+    resource: &Resource<Cluster>,
+    counts: &EndpointCounts,
+    tunnels: &Tunnels<'_>,
+) -> Result<ClusterDetail, DecodeError> {
     let cluster = resource.decode()?;
     let service = cluster.eds_cluster_config.as_ref().map(|eds| eds.service_name.as_str());
     let service = service.filter(|name| !name.is_empty());
     let count = counts.0.get(&cluster.name).or_else(|| counts.0.get(service?));
     let mut detail = ClusterDetail {
         endpoints: count.map_or_else(|| "-".to_owned(), |(healthy, total)| format!("{healthy}/{total}")),
-        tls: sockets(&cluster),
-        circuit_breakers: cluster.circuit_breakers.as_ref().map(limits).unwrap_or_default(),
+        tls: sockets(&cluster, tunnels),
+        circuit_breakers: limits(cluster.circuit_breakers.as_ref()),
         outlier_detection: cluster.outlier_detection.as_ref().map(outliers).unwrap_or_default(),
         policy: cluster.load_balancing_policy.as_ref().map_or_else(
             || cluster.lb_policy().as_str_name().to_owned(),
@@ -255,42 +261,65 @@ pub fn cluster_detail(resource: &Resource<Cluster>, counts: &EndpointCounts) -> 
             },
         ),
     };
-    for cell in [&mut detail.circuit_breakers, &mut detail.outlier_detection] {
-        if cell.is_empty() {
-            cell.push('-');
-        }
+    if detail.outlier_detection.is_empty() {
+        detail.outlier_detection.push('-');
     }
     Ok(detail)
 }
 
-fn sockets(cluster: &Cluster) -> String {
-    let matches = cluster.transport_socket_matches.iter();
-    let matches: Vec<String> =
-        matches.map(|entry| format!("{}: {}", entry.name, socket(entry.transport_socket.as_ref(), true))).collect();
-    if matches.is_empty() { socket(cluster.transport_socket.as_ref(), true) } else { matches.join("; ") }
+fn sockets(cluster: &Cluster, tunnels: &Tunnels<'_>) -> String {
+    let words = |transport: Option<&TransportSocket>, has_label: bool| {
+        socket(transport, true, || tunnels.of_cluster(cluster, has_label))
+    };
+    let matches = cluster.transport_socket_matches.iter().map(|entry| {
+        let tunnel = entry.r#match.as_ref().and_then(|wanted| wanted.fields.get("tunnel"));
+        let is_http = tunnel.and_then(serde_json::Value::as_str) == Some("http");
+        format!("{}: {}", entry.name, words(entry.transport_socket.as_ref(), is_http))
+    });
+    let matches: Vec<String> = matches.collect();
+    if matches.is_empty() { words(cluster.transport_socket.as_ref(), false) } else { matches.join("; ") }
 }
 
-/// What a transport socket does, with the server name that it asks for or without.
-pub(super) fn socket(socket: Option<&TransportSocket>, with_sni: bool) -> String {
-    nested_socket(socket, with_sni, 0)
+/// What a transport socket does, with the server name that it asks for or without. `behind` tells what becomes of a
+/// connection that it hands to an internal listener.
+pub(super) fn socket(socket: Option<&TransportSocket>, with_sni: bool, behind: impl Fn() -> String) -> String {
+    let mut socket = socket.cloned();
+    // Sockets in sockets end somewhere.
+    for depth in 0..8 {
+        let inner = match &socket {
+            Some(TransportSocket { config_type: Some(transport_socket::ConfigType::TypedConfig(any)), .. })
+                if type_of(any).ends_with(".InternalUpstreamTransport") =>
+            {
+                decode_any::<InternalUpstreamTransport>(any).ok().and_then(|internal| internal.transport_socket)
+            }
+            _ => {
+                let own = one_socket(socket.as_ref(), with_sni);
+                return match (depth, own.as_str()) {
+                    (0, _) => own,
+                    (_, "plain") => behind(),
+                    _ => format!("{}, in it {own}", behind()),
+                };
+            }
+        };
+        socket = inner;
+    }
+    behind()
 }
 
-fn nested_socket(socket: Option<&TransportSocket>, with_sni: bool, depth: u32) -> String {
+/// What a transport socket does by itself.
+pub(super) fn plain_socket(transport: Option<&TransportSocket>) -> String {
+    socket(transport, false, || "internal listener".to_owned())
+}
+
+fn one_socket(socket: Option<&TransportSocket>, with_sni: bool) -> String {
     let Some(socket) = socket else { return "plain".to_owned() };
     let Some(transport_socket::ConfigType::TypedConfig(any)) = &socket.config_type else {
         return if socket.name.ends_with("raw_buffer") { "plain".to_owned() } else { socket.name.clone() };
     };
-    let kind = type_of(any);
-    match kind.rsplit('.').next().unwrap_or_default() {
+    match type_of(any).rsplit('.').next().unwrap_or_default() {
         "RawBuffer" => "plain".to_owned(),
         "UpstreamTlsContext" => {
             decode_any::<UpstreamTlsContext>(any).map_or_else(|_| "TLS".to_owned(), |tls| mode(&tls, with_sni))
-        }
-        // Sockets in sockets end somewhere.
-        "InternalUpstreamTransport" if depth < 8 => {
-            let inner = decode_any::<InternalUpstreamTransport>(any).ok();
-            let inner = inner.and_then(|internal| internal.transport_socket);
-            format!("internal listener, {}", nested_socket(inner.as_ref(), with_sni, depth + 1))
         }
         other => other.to_owned(),
     }
@@ -305,41 +334,92 @@ fn mode(context: &UpstreamTlsContext, with_sni: bool) -> String {
     if context.sni.is_empty() || !with_sni { mode.to_owned() } else { format!("{mode} {}", context.sni) }
 }
 
-/// Istio sets what it means to be no limit to the largest number.
-fn limits(breakers: &CircuitBreakers) -> String {
-    let mut all = Vec::new();
-    for thresholds in &breakers.thresholds {
-        let high = if thresholds.priority() == RoutingPriority::High { "high " } else { "" };
-        for (name, limit) in [
-            ("connections", thresholds.max_connections),
-            ("pending", thresholds.max_pending_requests),
-            ("requests", thresholds.max_requests),
-            ("retries", thresholds.max_retries),
-        ] {
-            if let Some(limit) = limit.filter(|limit| limit.value < u32::MAX) {
-                all.push(format!("{high}{name} {}", limit.value));
-            }
-        }
+/// The limits of the default priority, and those of the high one where they are set.
+fn limits(breakers: Option<&CircuitBreakers>) -> String {
+    let of = |priority: RoutingPriority| {
+        let mut all = breakers.into_iter().flat_map(|breakers| &breakers.thresholds);
+        all.find(|thresholds| thresholds.priority() == priority)
+    };
+    let normal = of(RoutingPriority::Default).map_or_else(|| "default".to_owned(), thresholds);
+    match of(RoutingPriority::High) {
+        Some(high) => format!("{normal}; high priority: {}", thresholds(high)),
+        None => normal,
     }
-    all.join(", ")
 }
 
-fn outliers(detection: &OutlierDetection) -> String {
-    let errors = detection.consecutive_5xx.map_or(5, |count| count.value);
-    let is_enforced = detection.enforcing_consecutive_5xx.is_none_or(|share| share.value > 0);
-    let gateway = detection
-        .consecutive_gateway_failure
-        .filter(|_| detection.enforcing_consecutive_gateway_failure.is_some_and(|share| share.value > 0));
-    let mut all = Vec::new();
-    if errors > 0 && is_enforced {
-        all.push(format!("{errors} 5xx"));
+/// Istio sets what it means to be no limit to the largest number.
+fn thresholds(limits: &Thresholds) -> String {
+    let all = [
+        ("connections", limits.max_connections),
+        ("pending", limits.max_pending_requests),
+        ("requests", limits.max_requests),
+        ("retries", limits.max_retries),
+    ];
+    // A budget takes the place of the limit.
+    let is_budget = |name: &str| name == "retries" && limits.retry_budget.is_some();
+    let words: Vec<(&str, String)> = all
+        .into_iter()
+        .map(|(name, limit)| {
+            let word = match limit.map(|limit| limit.value) {
+                _ if is_budget(name) => "by budget".to_owned(),
+                None => "default".to_owned(),
+                Some(u32::MAX) => "unlimited".to_owned(),
+                Some(limit) => limit.to_string(),
+            };
+            (name, word)
+        })
+        .collect();
+    for word in ["default", "unlimited"] {
+        if words.iter().all(|(_, other)| other == word) {
+            return word.to_owned();
+        }
     }
-    if let Some(failures) = gateway {
-        all.push(format!("{} gateway failures", failures.value));
+    words.iter().map(|(name, word)| format!("{name} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What ejects a host, by Envoy's defaults where a field isn't set.
+fn outliers(detection: &OutlierDetection) -> String {
+    let or = |number: Option<pbjson_types::UInt32Value>, default: u32| number.map_or(default, |number| number.value);
+    let splits = detection.split_external_local_origin_errors;
+    let counted = [
+        (true, detection.consecutive_5xx, detection.enforcing_consecutive_5xx, 100, "5xx"),
+        (
+            true,
+            detection.consecutive_gateway_failure,
+            detection.enforcing_consecutive_gateway_failure,
+            0,
+            "gateway failures",
+        ),
+        (
+            splits,
+            detection.consecutive_local_origin_failure,
+            detection.enforcing_consecutive_local_origin_failure,
+            100,
+            "local failures",
+        ),
+    ];
+    let rates = [
+        (true, detection.enforcing_success_rate, 100, "success rate"),
+        (splits, detection.enforcing_local_origin_success_rate, 100, "local success rate"),
+        (true, detection.enforcing_failure_percentage, 0, "failure percentage"),
+        (splits, detection.enforcing_failure_percentage_local_origin, 0, "local failure percentage"),
+    ];
+    let mut all = Vec::new();
+    for (is_counted, count, share, default, name) in counted {
+        if is_counted && or(count, 5) > 0 && or(share, default) > 0 {
+            all.push(format!("{} {name}", or(count, 5)));
+        }
+    }
+    for (is_counted, share, default, name) in rates {
+        if is_counted && or(share, default) > 0 {
+            all.push(name.to_owned());
+        }
+    }
+    if all.is_empty() {
+        return "nothing is put out (none is enforced)".to_owned();
     }
     let time = |duration: Option<&Duration>, default: &str| duration.map_or_else(|| default.to_owned(), seconds);
     let ejection = time(detection.base_ejection_time.as_ref(), "30s");
-    let most = detection.max_ejection_percent.map_or(10, |share| share.value);
-    all.push(format!("out for {ejection}, at most {most} %"));
+    all.push(format!("out for {ejection}, at most {} %", or(detection.max_ejection_percent, 10)));
     all.join(", ")
 }

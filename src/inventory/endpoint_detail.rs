@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::EndpointRow;
 use super::detail::socket;
 use super::endpoints::{ABSENT, address_of};
+use super::tunnel::Tunnels;
 use crate::dump::Proxy;
 use crate::proto::Struct;
 use crate::proto::envoy::config::cluster::v3::Cluster;
@@ -31,13 +32,14 @@ pub struct EndpointDetail {
 #[must_use]
 pub fn endpoint_details(proxy: Option<&Proxy>, rows: &[EndpointRow]) -> Vec<EndpointDetail> {
     let names: BTreeSet<&str> = rows.iter().map(|row| row.cluster.as_str()).collect();
+    let tunnels = Tunnels::of(proxy);
     let sockets: HashMap<&str, Sockets> = match proxy {
         Some(proxy) => {
             let by_service = by_service(proxy, &names);
             let names: Vec<&str> = names.into_iter().collect();
             let sockets = names.par_iter().filter_map(|name| {
                 let cluster = proxy.cluster(name).or_else(|| proxy.cluster(by_service.get(*name)?))?;
-                Some((*name, Sockets::of(proxy, cluster.decode().ok()?.as_ref())))
+                Some((*name, Sockets::of(proxy, cluster.decode().ok()?.as_ref(), &tunnels)))
             });
             sockets.collect()
         }
@@ -66,9 +68,9 @@ fn by_service(proxy: &Proxy, names: &BTreeSet<&str>) -> BTreeMap<String, String>
 
 fn health(row: &EndpointRow) -> String {
     let mut all: Vec<String> = row.flags.iter().map(|flag| (*flag).to_owned()).collect();
-    match row.status.as_str() {
+    match row.control_plane.as_str() {
+        _ if row.status == ABSENT => all.push("only EDS has it".to_owned()),
         "HEALTHY" | "UNKNOWN" => {}
-        ABSENT => all.push("only EDS has it".to_owned()),
         status => all.push(format!("{} for the control plane", status.to_lowercase())),
     }
     if row.eds.as_deref() == Some(ABSENT) {
@@ -80,12 +82,13 @@ fn health(row: &EndpointRow) -> String {
 /// The transport sockets of the endpoints of a cluster.
 struct Sockets {
     by_endpoint: HashMap<String, String>,
-    /// That of an endpoint whose metadata isn't known, if all have the same.
+    /// That of an endpoint whose metadata isn't known: if it doesn't depend on that, or if all of a DNS cluster have the
+    /// same, whose endpoints are those of the addresses that were resolved.
     of_others: Option<String>,
 }
 
 impl Sockets {
-    fn of(proxy: &Proxy, cluster: &Cluster) -> Self {
+    fn of(proxy: &Proxy, cluster: &Cluster, tunnels: &Tunnels<'_>) -> Self {
         let service = cluster.eds_cluster_config.as_ref().map(|eds| eds.service_name.as_str());
         let service = service.filter(|name| !name.is_empty()).unwrap_or(&cluster.name);
         let delivered = proxy.load_assignment(service).and_then(|resource| resource.decode().ok());
@@ -94,11 +97,15 @@ impl Sockets {
             return sockets;
         }
         if cluster.transport_socket_matches.is_empty() {
-            sockets.of_others = Some(socket(cluster.transport_socket.as_ref(), false));
+            let any = || tunnels.of_cluster(cluster, false);
+            sockets.of_others = Some(socket(cluster.transport_socket.as_ref(), false, any));
             return sockets;
         }
         for assignment in delivered.as_deref().into_iter().chain(&cluster.load_assignment) {
-            sockets.add(cluster, assignment);
+            sockets.add(cluster, assignment, tunnels);
+        }
+        if cluster.eds_cluster_config.is_some() {
+            return sockets;
         }
         let all: BTreeSet<&String> = sockets.by_endpoint.values().collect();
         if let (Some(one), 1) = (all.first(), all.len()) {
@@ -107,12 +114,17 @@ impl Sockets {
         sockets
     }
 
-    fn add(&mut self, cluster: &Cluster, assignment: &ClusterLoadAssignment) {
+    fn add(&mut self, cluster: &Cluster, assignment: &ClusterLoadAssignment, tunnels: &Tunnels<'_>) {
         for locality in &assignment.endpoints {
             for host in &locality.lb_endpoints {
                 let Some(HostIdentifier::Endpoint(endpoint)) = &host.host_identifier else { continue };
                 let (_, _, cell) = address_of(endpoint.address.as_ref());
-                self.by_endpoint.insert(cell, of_host(cluster, locality, host));
+                let behind = || match cell.strip_prefix("envoy://").and_then(|rest| rest.split_once('/')) {
+                    Some((listener, _)) => tunnels.to(listener),
+                    None => "internal listener".to_owned(),
+                };
+                let words = of_host(cluster, locality, host, behind);
+                self.by_endpoint.insert(cell, words);
             }
         }
     }
@@ -123,7 +135,12 @@ impl Sockets {
 }
 
 /// The first match that the endpoint's metadata has all labels of decides, else the locality's (semantics §7).
-fn of_host(cluster: &Cluster, locality: &LocalityLbEndpoints, host: &LbEndpoint) -> String {
+fn of_host(
+    cluster: &Cluster,
+    locality: &LocalityLbEndpoints,
+    host: &LbEndpoint,
+    behind: impl Fn() -> String,
+) -> String {
     let labels_of = |metadata: Option<&Metadata>| -> Option<Struct> {
         metadata.and_then(|metadata| metadata.filter_metadata.get(NAMESPACE)).cloned()
     };
@@ -135,9 +152,9 @@ fn of_host(cluster: &Cluster, locality: &LocalityLbEndpoints, host: &LbEndpoint)
         for candidate in &cluster.transport_socket_matches {
             let wanted = candidate.r#match.as_ref().map(|wanted| &wanted.fields);
             if labels_match(wanted.into_iter().flatten(), labels.as_ref(), false) {
-                return socket(candidate.transport_socket.as_ref(), false);
+                return socket(candidate.transport_socket.as_ref(), false, behind);
             }
         }
     }
-    socket(cluster.transport_socket.as_ref(), false)
+    socket(cluster.transport_socket.as_ref(), false, behind)
 }

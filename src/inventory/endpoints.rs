@@ -37,8 +37,11 @@ pub struct EndpointRow {
     pub port: u32,
     /// Both in one cell.
     pub endpoint: String,
-    /// Health: `HEALTHY`, `UNHEALTHY` …
+    /// Health: `HEALTHY`, `UNHEALTHY` …; what Envoy's own checks found counts before what the control plane sent.
     pub status: String,
+    /// Health that the control plane sent.
+    #[serde(skip)]
+    pub control_plane: String,
     /// Whether outlier detection has ejected it; `None` where only the control plane's view is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ejected: Option<bool>,
@@ -307,14 +310,13 @@ fn of_status(status: &ClusterStatus) -> Vec<EndpointRow> {
         let (address, port, endpoint) = address_of(host.address.as_ref());
         let health = host.health_status.as_ref();
         let place = host.locality.as_ref();
+        let sent = health.map_or(core::HealthStatus::Unknown, |health| health.eds_health_status());
         EndpointRow {
             address,
             port,
             endpoint,
-            status: health
-                .map_or(core::HealthStatus::Unknown, |health| health.eds_health_status())
-                .as_str_name()
-                .to_owned(),
+            status: checked(health, sent).as_str_name().to_owned(),
+            control_plane: sent.as_str_name().to_owned(),
             ejected: Some(health.is_some_and(|health| health.failed_outlier_check)),
             cluster: status.name.clone(),
             locality: place.map(|l| locality(&l.region, &l.zone, &l.sub_zone)).unwrap_or_default(),
@@ -325,6 +327,17 @@ fn of_status(status: &ClusterStatus) -> Vec<EndpointRow> {
         }
     });
     hosts.collect()
+}
+
+/// What the control plane sent, or what active checks found that is worse.
+fn checked(health: Option<&HostHealthStatus>, sent: core::HealthStatus) -> core::HealthStatus {
+    use core::HealthStatus::{Degraded, Healthy, Unhealthy, Unknown};
+    let Some(health) = health else { return sent };
+    match sent {
+        Healthy | Unknown | Degraded if health.failed_active_health_check => Unhealthy,
+        Healthy | Unknown if health.failed_active_degraded_check => Degraded,
+        sent => sent,
+    }
 }
 
 /// What speaks against a host, in words.
@@ -356,15 +369,13 @@ fn of_assignment<T>(
         let place = locality(&group.locality.region, &group.locality.zone, &group.locality.sub_zone);
         for host in &group.lb_endpoints {
             let (address, port, endpoint) = host.endpoint.address.endpoint();
+            let sent = if host.health_status.is_empty() { "UNKNOWN" } else { &host.health_status };
             rows.push(EndpointRow {
                 address,
                 port,
                 endpoint,
-                status: if host.health_status.is_empty() {
-                    "UNKNOWN".to_owned()
-                } else {
-                    host.health_status.to_string()
-                },
+                status: sent.to_owned(),
+                control_plane: sent.to_owned(),
                 ejected: None,
                 cluster: resource.name.clone(),
                 locality: place.clone(),

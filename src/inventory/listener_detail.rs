@@ -8,7 +8,7 @@ use crate::proto::envoy::config::core::v3::{CidrRange, TransportSocket, transpor
 use crate::proto::envoy::config::listener::v3::filter_chain_match::ConnectionSourceType;
 use crate::proto::envoy::config::listener::v3::{Filter, FilterChain, FilterChainMatch, Listener, filter};
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
-use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use crate::proto::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
 use crate::proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 
 /// A listener in words.
@@ -30,6 +30,9 @@ pub struct ChainDetail {
     pub criteria: Option<String>,
     /// Whether istioctl's column doesn't count, as a matcher chooses among the chains.
     pub by_matcher: bool,
+    /// Clusters of a TCP proxy with their shares, where there are several: istioctl's column has nothing of them.
+    #[serde(skip)]
+    pub clusters: Option<String>,
     /// What the client has to speak: `plain`, `TLS`, `mutual TLS`.
     pub tls: String,
     /// Network filters, an HTTP connection manager's with its HTTP filters.
@@ -88,6 +91,7 @@ fn chain_detail(listener: &Listener, chain: &FilterChain) -> ChainDetail {
     ChainDetail {
         criteria,
         by_matcher: matcher.is_some(),
+        clusters: decoded.iter().find(|filter| !matches!(filter, Known::Other(_))).and_then(Known::clusters),
         tls: downstream(chain.transport_socket.as_ref()),
         filters: if filters.is_empty() { "-".to_owned() } else { filters.join(", ") },
         access_log,
@@ -144,6 +148,18 @@ fn known(filter: &Filter) -> Known {
 }
 
 impl Known {
+    /// The weighted clusters of a TCP proxy.
+    fn clusters(&self) -> Option<String> {
+        let Self::Tcp(proxy) = self else { return None };
+        let Some(tcp_proxy::ClusterSpecifier::WeightedClusters(weighted)) = &proxy.cluster_specifier else {
+            return None;
+        };
+        let total: u64 = weighted.clusters.iter().map(|entry| u64::from(entry.weight)).sum();
+        let share = |weight: u32| u64::from(weight) * 100 / total.max(1);
+        let entries = weighted.clusters.iter().map(|entry| format!("{} {} %", entry.name, share(entry.weight)));
+        Some(format!("Clusters: {}", entries.collect::<Vec<_>>().join(", ")))
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Http(manager) => {

@@ -21,6 +21,7 @@ mod routes;
 mod secret_detail;
 mod secrets;
 mod summary;
+mod tunnel;
 mod view;
 mod why;
 mod ztunnel;
@@ -49,6 +50,7 @@ pub use secret_detail::{SecretDetail, secret_details};
 pub(crate) use secrets::first_certificate;
 pub use secrets::{CertificateRow, SecretRow, secrets};
 pub use summary::{Attention, Freshness, Identity, Summary, identity, newest, summary};
+pub use tunnel::Tunnels;
 pub use why::{Why, why_cluster, why_route};
 pub use ztunnel::{
     ConnectionFilter, ConnectionRow, IdentityRow, ServiceRow, WorkloadFilter, WorkloadRow, workload_states,

@@ -16,7 +16,7 @@ pub struct SecretDetail {
     pub days_left: Option<i64>,
     /// Listeners and clusters that use it, `kind:name`, in the order of the dump.
     pub users: Vec<String>,
-    /// Why it isn't in force.
+    /// Why it isn't in force, or its certificate isn't valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -49,10 +49,26 @@ pub fn secret_details(proxy: &Proxy, rows: &[SecretRow], as_of: Option<Timestamp
             }),
             None => None,
         };
+        let reason = match (reason, invalid(row, as_of)) {
+            (Some(reason), Some(invalid)) => Some(format!("{reason}; {invalid}")),
+            (reason, invalid) => reason.or(invalid),
+        };
         let ids = nodes.get(row.name.as_str()).map(Vec::as_slice).unwrap_or_default();
         SecretDetail { days_left: left, users: users(&graph, ids), reason }
     };
     rows.iter().map(detail).collect()
+}
+
+/// Why a certificate isn't valid at that time.
+fn invalid(row: &SecretRow, as_of: Option<Timestamp>) -> Option<String> {
+    let certificate = row.certificate.as_ref().filter(|certificate| !certificate.valid)?;
+    let Some(now) = as_of else { return Some("the input has no time to judge it at".to_owned()) };
+    let start: Timestamp = certificate.not_before.parse().ok()?;
+    Some(if now.as_second() <= start.as_second() {
+        format!("not yet valid at {now}")
+    } else {
+        format!("expired at {now}")
+    })
 }
 
 /// The listeners and clusters that lead to a secret in any of its states.

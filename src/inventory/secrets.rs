@@ -17,9 +17,12 @@ use crate::proto::envoy::extensions::transport_sockets::tls::v3::{Secret, Spiffe
 pub struct SecretRow {
     /// Name of the secret.
     pub name: String,
-    /// `Cert Chain`, `CA`, or empty if there is no certificate to be read.
+    /// What the certificate is for: `Cert Chain` or `CA`; empty if there is none to be read.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The same as istioctl has it, which calls every certificate a CA's that says so itself.
+    #[serde(skip)]
+    pub istioctl_kind: &'static str,
     /// State of the secret.
     pub state: String,
     /// The certificate; only the first of a chain or bundle.
@@ -66,14 +69,18 @@ pub fn secrets(proxy: &Proxy, as_of: Option<Timestamp>) -> Listing<SecretRow> {
 }
 
 fn rows(resource: &Resource<Secret>, as_of: Option<Timestamp>) -> Result<Vec<SecretRow>, DecodeError> {
-    let row = |source: Option<&DataSource>, trust_domain: Option<&str>| {
+    let row = |source: Option<&DataSource>, kind: &str, trust_domain: Option<&str>| {
         let certificate = source.and_then(pem).map(|(certificate, is_ca)| (read(&certificate, as_of), is_ca));
         SecretRow {
             name: resource.name.clone(),
             kind: match &certificate {
-                Some(((Some(_), _), true)) => "CA".to_owned(),
-                Some(((Some(_), _), false)) => "Cert Chain".to_owned(),
+                Some(((Some(_), _), _)) => kind.to_owned(),
                 _ => String::new(),
+            },
+            istioctl_kind: match &certificate {
+                Some(((Some(_), _), true)) => "CA",
+                Some(((Some(_), _), false)) => "Cert Chain",
+                _ => "",
             },
             state: resource.state.to_string(),
             trust_domain: trust_domain
@@ -83,19 +90,19 @@ fn rows(resource: &Resource<Secret>, as_of: Option<Timestamp>) -> Result<Vec<Sec
         }
     };
     Ok(match resource.get().map_err(Clone::clone)?.r#type.as_ref() {
-        Some(secret::Type::TlsCertificate(chain)) => vec![row(chain.certificate_chain.as_ref(), None)],
+        Some(secret::Type::TlsCertificate(chain)) => vec![row(chain.certificate_chain.as_ref(), "Cert Chain", None)],
         Some(secret::Type::ValidationContext(context)) => {
             let custom = context.custom_validator_config.as_ref().and_then(|config| config.typed_config.as_ref());
             match (&context.trusted_ca, custom) {
                 (None, Some(any)) if type_of(any).ends_with("SPIFFECertValidatorConfig") => {
                     let config: SpiffeCertValidatorConfig = decode_any(any)?;
                     let domains = config.trust_domains.iter();
-                    domains.map(|domain| row(domain.trust_bundle.as_ref(), Some(&domain.name))).collect()
+                    domains.map(|domain| row(domain.trust_bundle.as_ref(), "CA", Some(&domain.name))).collect()
                 }
-                (ca, _) => vec![row(ca.as_ref(), None)],
+                (ca, _) => vec![row(ca.as_ref(), "CA", None)],
             }
         }
-        _ => vec![row(None, None)],
+        _ => vec![row(None, "", None)],
     })
 }
 

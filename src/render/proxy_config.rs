@@ -99,7 +99,8 @@ pub fn listeners_wide<'a>(rows: &'a [ListenerRow<'a>], details: &'a [ListenerDet
         };
         for chain in &row.chains {
             let shown = detail.chains.get(chain.place);
-            let destination = chain.destination.as_str().into();
+            let own = shown.and_then(|shown| shown.clusters.as_deref());
+            let destination = own.unwrap_or(&chain.destination).into();
             match shown {
                 Some(shown) => {
                     add(
@@ -401,7 +402,9 @@ pub fn secrets_wide<'a>(rows: &'a [SecretRow], details: &'a [SecretDetail]) -> T
             some_of(&detail.users).into(),
             detail.reason.as_deref().unwrap_or("-").into(),
         ];
-        table.row(secret(row).into_iter().chain(rest));
+        let [name, _, more @ ..] = secret(row);
+        let cells = [name, row.kind.as_str().into()].into_iter().chain(more);
+        table.row(cells.chain(rest));
     }
     table
 }
@@ -410,7 +413,7 @@ fn secret(row: &SecretRow) -> [Cow<'_, str>; 7] {
     let of = |text: fn(&CertificateRow) -> &str| row.certificate.as_ref().map_or("", text).into();
     [
         row.name.as_str().into(),
-        row.kind.as_str().into(),
+        row.istioctl_kind.into(),
         row.state.to_uppercase().into(),
         row.certificate.as_ref().is_some_and(|certificate| certificate.valid).to_string().into(),
         of(|certificate| &certificate.serial),

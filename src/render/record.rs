@@ -99,10 +99,10 @@ pub fn listener_records(rows: &[ListenerRow<'_>], details: &[ListenerDetail]) ->
             chains: row
                 .chains
                 .iter()
-                .map(|chain| Chain {
-                    matches: &chain.matches,
-                    destination: &chain.destination,
-                    detail: detail.chains.get(chain.place),
+                .map(|chain| {
+                    let detail = detail.chains.get(chain.place);
+                    let clusters = detail.and_then(|detail| detail.clusters.as_deref());
+                    Chain { matches: &chain.matches, destination: clusters.unwrap_or(&chain.destination), detail }
                 })
                 .collect(),
         }

@@ -4,7 +4,7 @@ use super::super::error::CliError;
 use super::super::format::Format;
 use super::super::ui::Ui;
 use super::{Common, Verdict};
-use crate::inventory::{self, ClusterFilter, EndpointCounts};
+use crate::inventory::{self, ClusterFilter, EndpointCounts, Tunnels};
 use crate::istioctl::Verb;
 use crate::render;
 
@@ -59,6 +59,8 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
         format if super::is_wide(format) => inventory::all_clusters(&proxy, &args.filter()),
         _ => inventory::clusters(&proxy, &args.filter()),
     };
+    let asked = [("--fqdn", &args.fqdn), ("--subset", &args.subset), ("--direction", &args.direction)];
+    super::hint_if_empty(ui, listing.rows.is_empty(), &asked, args.port);
     if args.why {
         let names: Vec<&str> = listing.rows.iter().map(|row| row.resource.name.as_str()).collect();
         super::why::print(ui, args.common.output, &inventory::why_cluster(&proxy, &names))?;
@@ -70,8 +72,8 @@ pub(super) fn run(ui: &mut Ui, args: &ClustersArgs) -> Result<Verdict, CliError>
             super::resources(ui, format, &resources)?;
         }
         format @ (Format::Wide | Format::Jsonl) => {
-            let counts = EndpointCounts::of(&proxy);
-            let details = listing.rows.iter().map(|row| inventory::cluster_detail(row.resource, &counts));
+            let (counts, tunnels) = (EndpointCounts::of(&proxy), Tunnels::of(Some(&proxy)));
+            let details = listing.rows.iter().map(|row| inventory::cluster_detail(row.resource, &counts, &tunnels));
             let details: Vec<_> = details.map(|detail| super::or_default(ui, detail)).collect();
             ui.answer(&match format {
                 Format::Jsonl => render::cluster_records(&listing.rows, &details)?,

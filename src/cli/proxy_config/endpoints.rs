@@ -53,6 +53,20 @@ impl EndpointsArgs {
         }
     }
 
+    /// Tells that no endpoint is what the flags ask for, and which statuses there are.
+    fn hint_if_empty(&self, ui: &mut Ui, is_empty: bool) {
+        const STATUSES: [&str; 7] = ["healthy", "unhealthy", "draining", "timeout", "degraded", "unknown", "absent"];
+        let Some(status) = &self.status else {
+            let asked = [("--address", &self.address), ("--cluster", &self.cluster)];
+            return super::hint_if_empty(ui, is_empty, &asked, self.port);
+        };
+        if is_empty {
+            let is_known = STATUSES.iter().any(|known| known.eq_ignore_ascii_case(status));
+            let known = if is_known { String::new() } else { format!("; status is one of {}", STATUSES.join(", ")) };
+            ui.hint(&format!("nothing matches --status {status}{known}"));
+        }
+    }
+
     /// The same question to istioctl.
     pub(super) fn query(&self) -> (&str, Format, Verb) {
         (self.common.name(), self.common.output, Verb::Endpoints(self.filter()))
@@ -68,7 +82,9 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
         if is_list {
             print_statuses(ui, args.common.output, &artifacts, &statuses, &filter)?;
         } else {
-            print(ui, args.common.output, &inventory::live_endpoints(&statuses, &filter), None)?;
+            let rows = inventory::live_endpoints(&statuses, &filter);
+            print(ui, args.common.output, &rows, None)?;
+            args.hint_if_empty(ui, rows.is_empty());
         }
         return Ok(Verdict::Clean);
     }
@@ -89,6 +105,7 @@ pub(super) fn run(ui: &mut Ui, args: &EndpointsArgs) -> Result<Verdict, CliError
             ui.hint(&format!("there is no endpoint of cluster {name:?}; did you mean {close:?}?"));
         }
     }
+    args.hint_if_empty(ui, listing.rows.is_empty());
     if !proxy.has_cluster_statuses() && !proxy.has_endpoints_section() {
         ui.warn("the dump has no endpoints section: endpoints of EDS clusters aren't known");
         ui.hint("capture /config_dump?include_eds, or /clusters?format=json");

@@ -45,6 +45,10 @@ impl ListenersArgs {
         ListenerFilter { address: self.address.clone(), port: self.port, kind: self.kind.clone() }
     }
 
+    fn hint_if_empty(&self, ui: &mut Ui, is_empty: bool) {
+        super::hint_if_empty(ui, is_empty, &[("--address", &self.address), ("--type", &self.kind)], self.port);
+    }
+
     /// The same question to istioctl.
     pub(super) fn query(&self) -> (&str, Format, Verb) {
         (self.common.name(), self.common.output, Verb::Listeners(self.filter(), self.verbose))
@@ -60,6 +64,7 @@ pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError
         return wide(ui, &proxy, args);
     }
     let mut listing = inventory::listeners(&proxy, &args.filter());
+    args.hint_if_empty(ui, listing.rows.is_empty());
     match args.common.output {
         format @ (Format::Json | Format::Yaml) => {
             let resources: Vec<_> = listing.rows.iter().map(|row| row.resource).collect();
@@ -78,6 +83,7 @@ pub(super) fn run(ui: &mut Ui, args: &ListenersArgs) -> Result<Verdict, CliError
 /// Every state of each listener, and all that its chains ask for.
 fn wide(ui: &mut Ui, proxy: &Proxy, args: &ListenersArgs) -> Result<Verdict, CliError> {
     let mut listing = inventory::all_listeners(proxy, &args.filter());
+    args.hint_if_empty(ui, listing.rows.is_empty());
     inventory::sort_listeners(&mut listing.rows);
     let details: Vec<_> = listing.rows.par_iter().map(|row| inventory::listener_detail(row.resource)).collect();
     let details: Vec<_> = details.into_iter().map(|detail| super::or_default(ui, detail)).collect();

@@ -178,6 +178,15 @@ fn print_list<T: Sync>(
     })
 }
 
+/// Tells that nothing is what the flags ask for.
+fn hint_if_empty(ui: &mut Ui, is_empty: bool, asked: &[(&str, &Option<String>)], port: Option<u32>) {
+    let asked = asked.iter().filter_map(|(flag, value)| value.as_ref().map(|value| format!("{flag} {value}")));
+    let asked: Vec<String> = asked.chain(port.map(|port| format!("--port {port}"))).collect();
+    if is_empty && !asked.is_empty() {
+        ui.hint(&format!("nothing matches {}", asked.join(" ")));
+    }
+}
+
 /// What couldn't be listed makes the answer incomplete: it is told, and the exit code says so.
 fn verdict(ui: &mut Ui, warnings: &[String]) -> Verdict {
     for warning in warnings {

@@ -40,6 +40,13 @@ pub(super) fn run(ui: &mut Ui, args: &SecretsArgs) -> Result<Verdict, CliError> 
             ui.answer("No active or warming secrets found.\n")?
         }
         format @ (Format::Wide | Format::Jsonl) => {
+            if args.as_of.is_none()
+                && let Some(time) = inventory::newest(&proxy)
+            {
+                ui.hint(&format!(
+                    "certificates are judged at {time}, the newest time in the input; --as-of TIME sets another"
+                ));
+            }
             let details = inventory::secret_details(&proxy, &listing.rows, args.as_of);
             ui.answer(&match format {
                 Format::Jsonl => render::secret_records(&listing.rows, &details)?,
