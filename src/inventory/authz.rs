@@ -14,12 +14,18 @@ use crate::proto::envoy::config::listener::v3::filter::ConfigType;
 use crate::proto::envoy::config::rbac::v3::Rbac as Rules;
 use crate::proto::envoy::config::rbac::v3::rbac::Action;
 use crate::proto::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
-use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfigType;
+use crate::proto::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter,
+};
 use crate::proto::envoy::extensions::filters::network::rbac::v3::Rbac as NetworkRbac;
 
 /// What istioctl calls a filter without any policy: it matches nothing.
 const NOTHING: &str = "_anonymous_match_nothing_";
+
+const HTTP_MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const NETWORK_RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
+const HTTP_RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
 
 /// Rules that ask an external server are kept in shadow, under keys that begin like this.
 const CUSTOM: &str = "istio-ext-authz-";
@@ -54,18 +60,22 @@ pub fn authorization_policies(proxy: &Proxy, as_istioctl: bool) -> Option<Listin
                 continue;
             }
         };
-        for filter in listener.filter_chains.iter().flat_map(|chain| &chain.filters) {
+        // istioctl passes over the default chain.
+        let default = listener.default_filter_chain.as_ref().filter(|_| !as_istioctl);
+        for filter in listener.filter_chains.iter().chain(default).flat_map(|chain| &chain.filters) {
             let Some(ConfigType::TypedConfig(config)) = &filter.config_type else {
                 if filter.name == "envoy.filters.network.rbac" {
                     found.add(None, None);
                 }
                 continue;
             };
-            match filter.name.as_str() {
-                "envoy.filters.network.http_connection_manager" | "envoy.http_connection_manager" => {
+            let kind = if as_istioctl { String::new() } else { type_of(config).into_owned() };
+            match (filter.name.as_str(), kind.as_str()) {
+                (_, HTTP_MANAGER)
+                | ("envoy.filters.network.http_connection_manager" | "envoy.http_connection_manager", "") => {
                     found.http(config);
                 }
-                "envoy.filters.network.rbac" => found.network(config),
+                (_, NETWORK_RBAC) | ("envoy.filters.network.rbac", "") => found.network(config),
                 _ => {}
             }
         }
@@ -117,10 +127,16 @@ impl Found {
             Ok(manager) => manager,
             Err(error) => return self.warnings.push(format!("an HTTP connection manager is left out: {error}")),
         };
-        for filter in manager.http_filters.iter().filter(|filter| filter.name == "envoy.filters.http.rbac") {
+        // istioctl knows it by its name, which is free to choose.
+        let as_istioctl = self.as_istioctl;
+        let is_rbac = |filter: &&HttpFilter| match &filter.config_type {
+            Some(HttpConfigType::TypedConfig(config)) if !as_istioctl => type_of(config) == HTTP_RBAC,
+            _ => filter.name == "envoy.filters.http.rbac",
+        };
+        for filter in manager.http_filters.iter().filter(is_rbac) {
             match &filter.config_type {
                 Some(HttpConfigType::TypedConfig(config)) => match decode_any::<HttpRbac>(config) {
-                    Ok(rbac) if type_of(config) == "envoy.extensions.filters.http.rbac.v3.RBAC" => {
+                    Ok(rbac) if type_of(config) == HTTP_RBAC => {
                         self.add(rbac.rules.as_ref(), rbac.shadow_rules.as_ref());
                     }
                     Ok(_) => self.warnings.push(format!("RBAC filter of type {}", type_of(config))),
@@ -141,7 +157,8 @@ impl Found {
     fn add(&mut self, rules: Option<&Rules>, shadow: Option<&Rules>) {
         let action = rules.and_then(|rules| Action::try_from(rules.action).ok()).unwrap_or_default();
         let policies = rules.map(|rules| &rules.policies);
-        // Without rules a filter lets everything pass; with none in them it denies everything.
+        // Without rules a filter lets everything pass; an action without policies is for nothing: to allow that is to
+        // deny everything.
         let is_nothing = if self.as_istioctl {
             policies.is_none_or(BTreeMap::is_empty)
         } else {
